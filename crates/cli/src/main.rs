@@ -1,0 +1,2 @@
+//! anmok
+fn main() {}

@@ -1,0 +1,1 @@
+//! Multiply-adds and the summary's rows.
