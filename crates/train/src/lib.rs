@@ -1,1 +1,9 @@
-//! placeholder
+//! The recipe, the training loop, checkpoints, evaluation and report pictures.
+//!
+//! (The map of the crate is completed as it grows.)
+
+pub mod recipe;
+pub mod run_log;
+
+pub use recipe::Recipe;
+pub use run_log::RunLog;
