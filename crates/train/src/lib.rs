@@ -2,8 +2,13 @@
 //!
 //! (The map of the crate is completed as it grows.)
 
+pub mod evaluation;
+pub mod exact;
+pub mod history;
 pub mod recipe;
 pub mod run_log;
 
+pub use evaluation::EvaluationReport;
+pub use history::{EpochRecord, History};
 pub use recipe::Recipe;
 pub use run_log::RunLog;
