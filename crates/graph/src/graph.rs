@@ -135,7 +135,10 @@ impl Graph {
     /// in which torchvision's `state_dict()` lists them.
     pub fn initial_state(&self, seed: u64) -> Vec<NamedTensor> {
         let parameters = self.parameters.iter().enumerate().map(|(index, p)| {
-            (p.node, NamedTensor::f32(&p.name, &p.shape, p.init.draw(&[seed, u64::from_be_bytes(*b"initial."), index as u64], p.elements())))
+            (
+                p.node,
+                NamedTensor::f32(&p.name, &p.shape, p.init.draw(&[seed, u64::from_be_bytes(*b"initial."), index as u64], p.elements())),
+            )
         });
         let buffers = self.buffers.iter().map(|b| {
             let tensor = if b.shape.is_empty() {
@@ -172,8 +175,9 @@ impl Builder {
     /// by fan-out with zero bias, BatchNorm 1 and 0, Linear uniform by fan-in. Returns the new value.
     pub fn add(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
         let inits = match op {
-            Op::Conv2d { out_channels, kernel, groups, .. } => {
-                let fan_out = (out_channels / groups.max(1) * kernel * kernel).max(1) as f64;
+            Op::Conv2d { out_channels, kernel, .. } => {
+                // PyTorch works fan-out out from the weight's shape alone, so `groups` does not divide it.
+                let fan_out = (out_channels as f64 * (kernel * kernel) as f64).max(1.0);
                 [Init::Normal { std: (2.0 / fan_out).sqrt() }, Init::Constant(0.0)]
             }
             Op::Linear { in_features, .. } => [Init::Uniform { bound: 1.0 / (in_features.max(1) as f64).sqrt() }; 2],
@@ -232,7 +236,7 @@ impl Builder {
         }
         let input = self.shape(inputs[0]);
         let window = |kernel: usize, stride: usize, padding: usize| {
-            let side = |n: usize| (n + 2 * padding).checked_sub(kernel).map(|rest| rest / stride + 1);
+            let side = |n: usize| padding.checked_mul(2)?.checked_add(n)?.checked_sub(kernel).map(|rest| rest / stride + 1);
             if kernel == 0 || stride == 0 {
                 return Err("kernel and stride must be at least 1".to_owned());
             }
@@ -256,7 +260,7 @@ impl Builder {
             Op::BatchNorm2d { channels, .. } => expect(channels).map(|()| input),
             Op::Activation(_) | Op::Dropout { .. } => Ok(input),
             Op::MaxPool2d { kernel, stride, padding } => {
-                if 2 * padding > kernel {
+                if padding > kernel / 2 {
                     return Err(format!("padding {padding} is more than half of the {kernel}x{kernel} window"));
                 }
                 let (h, w) = window(kernel, stride, padding)?;

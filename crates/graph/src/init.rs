@@ -5,7 +5,7 @@
 pub enum Init {
     /// Every element the same.
     Constant(f32),
-    /// Normal with mean 0; `std` already worked out (Kaiming fan-out: `sqrt(2 / (out_channels / groups * k * k))`, `torch.nn.init.kaiming_normal_`).
+    /// Normal with mean 0; `std` already worked out (Kaiming fan-out: `sqrt(2 / (out_channels * k * k))` whatever the groups, as `torch.nn.init.kaiming_normal_` has it).
     Normal {
         /// Standard deviation.
         std: f64,

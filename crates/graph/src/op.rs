@@ -72,3 +72,36 @@ pub enum Op {
     /// First input `[c, h, w]` times the second `[c, 1, 1]`, channel by channel (squeeze-excite).
     ChannelScale,
 }
+
+impl std::fmt::Display for Op {
+    /// The op with its attributes in PyTorch's words; defaults (stride 1, no padding, one group) are left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Op::Conv2d { in_channels, out_channels, kernel, stride, padding, groups, bias } => {
+                write!(f, "Conv2d({in_channels}, {out_channels}, kernel={kernel}")?;
+                if stride != 1 {
+                    write!(f, ", stride={stride}")?;
+                }
+                if padding != 0 {
+                    write!(f, ", padding={padding}")?;
+                }
+                if groups != 1 {
+                    write!(f, ", groups={groups}")?;
+                }
+                f.write_str(if bias { ", bias)" } else { ")" })
+            }
+            Op::BatchNorm2d { channels, eps, momentum } => write!(f, "BatchNorm2d({channels}, eps={eps}, momentum={momentum})"),
+            Op::Activation(Activation::Relu) => f.write_str("ReLU"),
+            Op::Activation(Activation::Hardswish) => f.write_str("Hardswish"),
+            Op::Activation(Activation::Hardsigmoid) => f.write_str("Hardsigmoid"),
+            Op::MaxPool2d { kernel, stride, padding } => write!(f, "MaxPool2d(kernel={kernel}, stride={stride}, padding={padding})"),
+            Op::GlobalAvgPool => f.write_str("AdaptiveAvgPool2d(1)"),
+            Op::Linear { in_features, out_features, bias } => {
+                write!(f, "Linear({in_features}, {out_features}{})", if bias { "" } else { ", no bias" })
+            }
+            Op::Dropout { p } => write!(f, "Dropout(p={p})"),
+            Op::Add => f.write_str("Add"),
+            Op::ChannelScale => f.write_str("ChannelScale"),
+        }
+    }
+}
