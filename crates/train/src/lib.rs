@@ -5,8 +5,10 @@
 pub mod evaluation;
 pub mod exact;
 pub mod history;
+pub mod pictures;
 pub mod recipe;
 pub mod run_log;
+pub mod schedule;
 
 pub use evaluation::EvaluationReport;
 pub use history::{EpochRecord, History};

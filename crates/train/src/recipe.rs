@@ -4,11 +4,22 @@
 //! artifacts, and in each checkpoint), and `--resume` reads it back. Field names are the TOML keys, and in upper case the
 //! environment variables.
 
+mod error;
+mod file;
+mod freeze;
+mod problems;
+mod spelling;
+
 use serde::{Deserialize, Serialize};
+
+pub use error::RecipeError;
+pub use freeze::trainable;
+pub use problems::Problem;
+pub use spelling::nearest;
 
 /// A training run's settings. Two runs with equal recipes, data and SIMD level give the same bits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Recipe {
     /// A network of the zoo: `mobilenet_v3_small`, `mobilenet_v3_large`, `resnet18`.
     pub model_name: String,
@@ -85,11 +96,12 @@ pub struct Recipe {
     pub decay_norm_and_bias: bool,
     /// How the learning rate moves.
     pub schedule: Schedule,
-    /// Epochs of linear warmup from 0 (fractions allowed); of one-cycle: the rising part.
+    /// Epochs of linear warmup from 0 (fractions allowed). Of one-cycle: the rising part, from a 25th of the peak; 0 is
+    /// PyTorch's default there, 30 % of the run.
     pub warmup_epochs: f64,
-    /// Where cosine and one-cycle end, as a share of the peak.
+    /// Where cosine and one-cycle end, and what plateau does not fall below, as a share of the peak.
     pub final_learning_rate: f64,
-    /// Step: epochs between drops. Plateau: epochs without improvement before a drop.
+    /// Step: epochs between drops. Plateau: epochs without improvement that are put up with before a drop (`patience`).
     pub step_epochs: usize,
     /// Step and plateau: the factor of a drop.
     pub gamma: f64,

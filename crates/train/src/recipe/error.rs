@@ -1,0 +1,60 @@
+//! What goes wrong between a recipe and a run.
+
+use std::path::PathBuf;
+
+use super::Problem;
+
+/// A recipe that cannot be read or does not fit the network.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// The file cannot be read.
+    #[error("cannot read the recipe {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, or a value of the wrong type; the message has line and column.
+    #[error("{origin}: {message}")]
+    Syntax {
+        /// Where the text is from.
+        origin: String,
+        /// The parser's message.
+        message: String,
+    },
+    /// Keys that no setting has.
+    #[error("{origin}: unknown settings {keys}")]
+    UnknownKeys {
+        /// Where the text is from.
+        origin: String,
+        /// The keys, each with the nearest known one.
+        keys: String,
+    },
+    /// Values that no run can use.
+    #[error("the recipe cannot be used: {}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))]
+    Problems(Vec<Problem>),
+    /// A freeze pattern without effect.
+    #[error("freeze = `{pattern}` matches no parameter of {model}{}", did_you_mean(nearest))]
+    FreezeMatchesNothing {
+        /// The pattern.
+        pattern: String,
+        /// The network.
+        model: String,
+        /// Patterns or names that would match.
+        nearest: Vec<String>,
+    },
+    /// Freeze patterns that cover the whole network.
+    #[error("freeze = {patterns:?} freezes every parameter: nothing is left to train")]
+    EverythingFrozen {
+        /// All patterns.
+        patterns: Vec<String>,
+    },
+}
+
+fn did_you_mean(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(": did you mean {}?", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))
+}
