@@ -5,7 +5,7 @@
 //!   thread, with the same bits. A loader with a state was refused, because it cannot resume in the middle of an epoch.
 //! - Published files are read as they lie in DATA_DIR, unpacked or not, and checked against their publishers' digests.
 
-pub mod augment;
+mod augment;
 mod checksum;
 mod cifar;
 mod dataset;
@@ -17,6 +17,7 @@ mod loader;
 mod name;
 mod official;
 mod open;
+mod prefetch;
 mod split;
 
 pub use augment::Augmentation;
@@ -25,4 +26,5 @@ pub use error::DataError;
 pub use loader::{Batch, LARGEST_BATCH, Loader, LoaderOptions, Order};
 pub use name::{DatasetName, NAMES};
 pub use open::{OpenOptions, Splits, open};
+pub use prefetch::{Prefetched, Prefetcher};
 pub use split::{Split, stratified_split};

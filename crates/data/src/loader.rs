@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anmok_random::Stream;
 
-use crate::augment::{Augmentation, Augmenter, Draw};
+use crate::augment::{Augmentation, Augmenter, Draw, Scratch};
 use crate::dataset::Dataset;
 use crate::error::DataError;
 
@@ -33,7 +33,7 @@ pub struct Order {
 }
 
 /// A batch, ready for an engine. Its buffers are meant to be used again: see [`Loader::fill`].
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// The pass it belongs to.
     pub epoch: u64,
@@ -45,6 +45,17 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Each image's index in the data set.
     pub indices: Vec<u32>,
+    is_mixed: bool,
+    second_labels: Vec<u32>,
+    first_weights: Vec<f32>,
+    scratch: Scratch,
+}
+
+impl Batch {
+    /// The second labels of mixup and CutMix, and the weight of each image's first label; `None` where neither is on.
+    pub fn mix(&self) -> Option<(&[u32], &[f32])> {
+        self.is_mixed.then_some((&self.second_labels, &self.first_weights))
+    }
 }
 
 /// Makes batches of a part of a data set. Batch `b` of epoch `e` depends on nothing but the options, `e` and `b`.
@@ -134,9 +145,18 @@ impl Loader {
         batch.labels.clear();
         batch.labels.extend(members.iter().map(|&index| self.dataset.labels()[index as usize]));
         batch.images.resize(members.len() * length, 0.0);
+        let batch_draw = Draw { seed: self.shuffle_seed.unwrap_or(0), epoch: order.epoch, item: number as u64 };
         for (&index, out) in members.iter().zip(batch.images.chunks_exact_mut(length)) {
-            let draw = Draw { seed: self.shuffle_seed.unwrap_or(0), epoch: order.epoch, image: u64::from(index) };
-            self.augmenter.image(self.dataset.image(index as usize), draw, out);
+            let draw = Draw { item: u64::from(index), ..batch_draw };
+            self.augmenter.image(self.dataset.image(index as usize), draw, &mut batch.scratch, out);
+        }
+        let weight = self.augmenter.mix(batch_draw, &mut batch.scratch, &mut batch.images);
+        batch.is_mixed = weight.is_some();
+        if let Some(weight) = weight {
+            batch.second_labels.clone_from(&batch.labels);
+            batch.second_labels.rotate_right(1);
+            batch.first_weights.clear();
+            batch.first_weights.resize(members.len(), weight);
         }
     }
 
@@ -149,19 +169,36 @@ impl Loader {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::open::{OpenOptions, open};
 
-    fn sample() -> Arc<Dataset> {
+    pub(crate) fn sample() -> Arc<Dataset> {
         open("FashionMNIST-sample", &OpenOptions::new("")).unwrap().test
     }
 
-    fn options(augmentation: Augmentation) -> LoaderOptions {
+    pub(crate) fn options(augmentation: Augmentation) -> LoaderOptions {
         LoaderOptions { batch_size: 64, drop_last: false, seed: 7, augmentation }
     }
 
-    fn everything(dataset: &Dataset) -> Vec<u32> {
+    pub(crate) fn assert_same(a: &Batch, b: &Batch) {
+        assert_eq!((a.epoch, a.number, &a.labels, &a.indices, a.mix()), (b.epoch, b.number, &b.labels, &b.indices, b.mix()));
+        assert!(a.images == b.images, "images of batch {} of epoch {}", a.number, a.epoch);
+    }
+
+    /// Everything on at once.
+    pub(crate) const FULL: Augmentation = Augmentation {
+        crop_padding: 4,
+        flip: 0.5,
+        cutout: 8,
+        random_erasing: 0.5,
+        mixup: 0.2,
+        cutmix: 1.0,
+        rand_augment: 2,
+        rand_augment_magnitude: 9,
+    };
+
+    pub(crate) fn everything(dataset: &Dataset) -> Vec<u32> {
         (0..dataset.len() as u32).collect()
     }
 
@@ -183,11 +220,11 @@ mod tests {
     #[test]
     fn a_batch_alone_equals_the_batch_in_sequence() {
         let dataset = sample();
-        let loader = Loader::training(dataset.clone(), everything(&dataset), &options(Augmentation::STANDARD)).unwrap();
+        let loader = Loader::training(dataset.clone(), everything(&dataset), &options(FULL)).unwrap();
         let (order, mut batch) = (loader.order(3), Batch::default());
         for number in 0..loader.batches() {
             loader.fill(&order, number, &mut batch);
-            assert_eq!(batch, loader.batch(3, number));
+            assert_same(&batch, &loader.batch(3, number));
         }
     }
 
@@ -210,6 +247,22 @@ mod tests {
         assert_eq!(batch.labels, [dataset.labels()[5], dataset.labels()[3]]);
         let expected: Vec<f32> = [5, 3].iter().flat_map(|&i| dataset.image(i)).map(|&v| (f32::from(v) / 255.0 - 0.2860) / 0.3530).collect();
         assert_eq!(batch.images, expected);
+    }
+
+    #[test]
+    fn mixed_batches_have_the_labels_of_the_image_before() {
+        let dataset = sample();
+        let augmentation = Augmentation { mixup: 0.4, ..Augmentation::NONE };
+        let loader = Loader::training(dataset.clone(), everything(&dataset), &options(augmentation)).unwrap();
+        let plain = Loader::training(dataset.clone(), everything(&dataset), &options(Augmentation::NONE)).unwrap();
+        let (mixed, plain) = (loader.batch(1, 2), plain.batch(1, 2));
+        let (second, weights) = mixed.mix().unwrap();
+        assert!(plain.mix().is_none());
+        assert_eq!((second[0], &second[1..]), (plain.labels[63], &plain.labels[..63]));
+        let (length, weight) = (dataset.shape().len(), weights[0]);
+        let expected: Vec<f32> =
+            (0..length).map(|i| weight * plain.images[5 * length + i] + (1.0 - weight) * plain.images[4 * length + i]).collect();
+        assert_eq!(mixed.images[5 * length..][..length], expected);
     }
 
     #[test]

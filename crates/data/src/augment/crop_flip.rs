@@ -13,6 +13,11 @@ pub(super) struct Window {
     pub flipped: bool,
 }
 
+impl Window {
+    /// The image as it is.
+    pub const WHOLE: Self = Self { down: 0, right: 0, flipped: false };
+}
+
 /// Copies the window on an image of `C` channels to `out`, value by value through `map(channel, value)`; outside the
 /// image the value is 0.
 #[inline(always)]
