@@ -69,27 +69,27 @@ pub enum Rule {
     /// `torch.optim.SGD`.
     Sgd {
         /// Momentum; 0 keeps no buffer.
-        momentum: f32,
+        momentum: f64,
         /// Nesterov's variant.
         nesterov: bool,
     },
     /// `torch.optim.Adam` (weight decay added to the gradient).
     Adam {
         /// Decay of the first moment.
-        beta1: f32,
+        beta1: f64,
         /// Decay of the second moment.
-        beta2: f32,
+        beta2: f64,
         /// Added to the root of the second moment.
-        eps: f32,
+        eps: f64,
     },
     /// `torch.optim.AdamW` (weight decay applied to the parameter).
     AdamW {
         /// Decay of the first moment.
-        beta1: f32,
+        beta1: f64,
         /// Decay of the second moment.
-        beta2: f32,
+        beta2: f64,
         /// Added to the root of the second moment.
-        eps: f32,
+        eps: f64,
     },
 }
 
@@ -99,7 +99,7 @@ pub struct TrainOptions {
     /// The update rule.
     pub rule: Rule,
     /// Weight decay, in the rule's own sense.
-    pub weight_decay: f32,
+    pub weight_decay: f64,
     /// Whether weight decay reaches BatchNorm's parameters and biases (PyTorch's default: yes).
     pub decay_norm_and_bias: bool,
     /// One flag per `graph.parameters`: false is frozen (no gradient step, no decay). BatchNorm layers all of whose

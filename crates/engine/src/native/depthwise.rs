@@ -1,0 +1,153 @@
+//! Depthwise convolution: vectors run along the channels, and only the taps inside the image are worked out, so that a
+//! 5x5 kernel on a 1x1 map costs one multiplication.
+
+use super::conv::{BackwardInput, BackwardWeight, Forward, Geometry};
+use super::norm::{for_column_groups, load_group, store_group};
+use super::simd::Simd;
+
+/// Channels of a block of the weight gradient, in vectors.
+pub(crate) const BLOCK_VECTORS: usize = 4;
+
+/// `z[n, y, x, c] = bias[c] + sum over taps of x[n, y', x', c] * weight[tap, c]`.
+#[inline(always)]
+pub(crate) unsafe fn forward<S: Simd>(f: &Forward<'_>) {
+    for_column_groups!(S, f.cols, |col, last, V| unsafe { forward_group::<S, V>(f, f.first_col + col, last) });
+}
+
+#[inline(always)]
+unsafe fn forward_group<S: Simd, const V: usize>(f: &Forward<'_>, channel: usize, last: usize) {
+    let g = f.g;
+    unsafe {
+        let weight = f.weight.ptr().add(channel).cast_const();
+        let bias = if f.bias.is_some() { load_group::<S, V>(f.bias.ptr().add(channel), last) } else { [S::splat(0.0); V] };
+        for image in f.first_image..f.first_image + f.images {
+            let x = f.x.ptr().add(image * g.in_elements() + channel).cast_const();
+            let mut z = f.z.ptr().add(image * g.out_elements() + channel);
+            for out_y in 0..g.out_h {
+                let rows = g.inside(out_y, g.in_h);
+                for out_x in 0..g.out_w {
+                    let columns = g.inside(out_x, g.in_w);
+                    let mut sums = bias;
+                    for ky in rows.clone() {
+                        let in_y = out_y * g.stride + ky - g.padding;
+                        let mut from = x.add((in_y * g.in_w + out_x * g.stride + columns.start - g.padding) * g.in_c);
+                        let mut tap = weight.add((ky * g.kernel + columns.start) * g.in_c);
+                        for _ in columns.clone() {
+                            let (values, weights) = (load_group::<S, V>(from, last), load_group::<S, V>(tap, last));
+                            for v in 0..V {
+                                sums[v] = S::fma(values[v], weights[v], sums[v]);
+                            }
+                            from = from.wrapping_add(g.in_c);
+                            tap = tap.wrapping_add(g.in_c);
+                        }
+                    }
+                    store_group::<S, V>(z, sums, last);
+                    z = z.wrapping_add(g.out_c);
+                }
+            }
+        }
+    }
+}
+
+/// `dx[n, y, x, c] = sum over the taps that read it of dz[n, y', x', c] * weight[tap, c]`.
+#[inline(always)]
+pub(crate) unsafe fn backward_input<S: Simd>(b: &BackwardInput<'_>) {
+    for_column_groups!(S, b.cols, |col, last, V| unsafe { backward_input_group::<S, V>(b, b.first_col + col, last) });
+}
+
+/// The first tap and the number of taps that read input coordinate `at`: tap `first + i * stride` is in output
+/// `(at + padding - tap) / stride`.
+#[inline(always)]
+fn readers(g: &Geometry, at: usize, out_size: usize) -> (usize, usize) {
+    let reach = at + g.padding;
+    // The output coordinate falls as the tap rises: skip taps whose output lies beyond the map.
+    let mut first = reach % g.stride;
+    while first < g.kernel && first <= reach && (reach - first) / g.stride >= out_size {
+        first += g.stride;
+    }
+    let end = g.kernel.min(reach + 1);
+    (first, end.saturating_sub(first).div_ceil(g.stride))
+}
+
+#[inline(always)]
+unsafe fn backward_input_group<S: Simd, const V: usize>(b: &BackwardInput<'_>, channel: usize, last: usize) {
+    let g = b.g;
+    unsafe {
+        let weight = b.weight.ptr().add(channel).cast_const();
+        for image in b.first_image..b.first_image + b.images {
+            let dz = b.dz.ptr().add(image * g.out_elements() + channel).cast_const();
+            let mut dx = b.dx.ptr().add(image * g.in_elements() + channel);
+            for y in 0..g.in_h {
+                let (first_ky, rows) = readers(g, y, g.out_h);
+                for x in 0..g.in_w {
+                    let (first_kx, columns) = readers(g, x, g.out_w);
+                    let mut sums = if b.accumulate { load_group::<S, V>(dx, last) } else { [S::splat(0.0); V] };
+                    for row in 0..rows {
+                        let ky = first_ky + row * g.stride;
+                        let out_y = (y + g.padding - ky) / g.stride;
+                        for column in 0..columns {
+                            let kx = first_kx + column * g.stride;
+                            let out_x = (x + g.padding - kx) / g.stride;
+                            let values = load_group::<S, V>(dz.add((out_y * g.out_w + out_x) * g.out_c), last);
+                            let weights = load_group::<S, V>(weight.add((ky * g.kernel + kx) * g.in_c), last);
+                            for v in 0..V {
+                                sums[v] = S::fma(values[v], weights[v], sums[v]);
+                            }
+                        }
+                    }
+                    store_group::<S, V>(dx, sums, last);
+                    dx = dx.wrapping_add(g.in_c);
+                }
+            }
+        }
+    }
+}
+
+/// `dw[tap, c] = sum over images and positions of x[n, y', x', c] * dz[n, y, x, c]`, for one block of channels.
+#[inline(always)]
+pub(crate) unsafe fn backward_weight<S: Simd>(b: &BackwardWeight<'_>) {
+    let width = BLOCK_VECTORS * S::LANES;
+    let first = b.block * width;
+    let cols = (b.g.in_c - first).min(width);
+    for_column_groups!(S, cols, |col, last, V| unsafe { backward_weight_group::<S, V>(b, first + col, last) });
+}
+
+#[inline(always)]
+unsafe fn backward_weight_group<S: Simd, const V: usize>(b: &BackwardWeight<'_>, channel: usize, last: usize) {
+    let g = b.g;
+    unsafe {
+        for ky in 0..g.kernel {
+            for kx in 0..g.kernel {
+                let dw = b.dw.ptr().add((ky * g.kernel + kx) * g.in_c + channel);
+                let mut total = if b.accumulate { load_group::<S, V>(dw, last) } else { [S::splat(0.0); V] };
+                // Two levels of sums: per image, then over the images, so that no long sum loses bits.
+                for image in b.first_image..b.first_image + b.images {
+                    let x = b.x.ptr().add(image * g.in_elements() + channel).cast_const();
+                    let dz = b.dz.ptr().add(image * g.out_elements() + channel).cast_const();
+                    let mut sums = [S::splat(0.0); V];
+                    for out_y in 0..g.out_h {
+                        if !g.inside(out_y, g.in_h).contains(&ky) {
+                            continue;
+                        }
+                        let in_y = out_y * g.stride + ky - g.padding;
+                        for out_x in 0..g.out_w {
+                            if !g.inside(out_x, g.in_w).contains(&kx) {
+                                continue;
+                            }
+                            let in_x = out_x * g.stride + kx - g.padding;
+                            let values = load_group::<S, V>(x.add((in_y * g.in_w + in_x) * g.in_c), last);
+                            let slopes = load_group::<S, V>(dz.add((out_y * g.out_w + out_x) * g.out_c), last);
+                            for v in 0..V {
+                                sums[v] = S::fma(values[v], slopes[v], sums[v]);
+                            }
+                        }
+                    }
+                    for v in 0..V {
+                        total[v] = S::add(total[v], sums[v]);
+                    }
+                }
+                store_group::<S, V>(dw, total, last);
+            }
+        }
+    }
+}

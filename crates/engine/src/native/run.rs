@@ -1,0 +1,623 @@
+//! Walking the plan: forward, backward, weight packing.
+
+use super::conv::{BackwardInput, BackwardWeight, Epilogue, Forward, Method};
+use super::gemm::pack_panel;
+use super::layers::{
+    AveragePool, AveragePoolBackward, ChannelScale, ChannelScaleBackward, Dropout, Images, MaxPool, MaxPoolBackward, Sum, SumBackward,
+};
+use super::memory::{At, Block};
+use super::norm::{ActivationBackward, GradientSums, Normalize, NormalizeBackward, Region};
+use super::optimizer::AverageKernel;
+use super::plan::{ConvLayer, Layer, Norm, Plan, panel_width, weight_splits};
+use super::pool::Pool;
+use super::simd::{Kernel, Level, dispatch};
+use anmok_graph::{Graph, Shape, ValueId};
+
+/// What a forward pass is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Mode {
+    /// Batch statistics, dropout; the running statistics move.
+    Train {
+        /// Names the pass for dropout.
+        key: u64,
+    },
+    /// Running statistics.
+    Evaluate,
+}
+
+/// The arrays that a pass works on.
+pub(crate) struct Arrays<'a> {
+    pub parameters: &'a mut Block,
+    pub buffers: &'a mut Block,
+    pub packed: &'a mut Block,
+    pub coefficients: &'a mut Block,
+    pub forward: &'a mut Block,
+    pub partials: &'a mut Block,
+    pub scratch: &'a mut Block,
+}
+
+/// Addresses and sizes that the layers share during one pass over `n` images.
+pub(crate) struct Pass<'a> {
+    pub graph: &'a Graph,
+    pub plan: &'a Plan,
+    pub pool: &'a mut Pool,
+    pub level: Level,
+    pub n: usize,
+    parameters: At,
+    buffers: At,
+    packed: At,
+    coefficients: At,
+    forward: At,
+    partials: At,
+    scratch: At,
+}
+
+/// The coefficient vectors of one BatchNorm.
+struct Coefficients {
+    scale: At,
+    shift: At,
+    mean: At,
+    mean_d: At,
+    slope: At,
+}
+
+impl<'a> Pass<'a> {
+    pub fn new(graph: &'a Graph, plan: &'a Plan, pool: &'a mut Pool, level: Level, n: usize, arrays: Arrays<'_>) -> Self {
+        Self {
+            graph,
+            plan,
+            pool,
+            level,
+            n,
+            parameters: arrays.parameters.at(),
+            buffers: arrays.buffers.at(),
+            packed: arrays.packed.at(),
+            coefficients: arrays.coefficients.at(),
+            forward: arrays.forward.at(),
+            partials: arrays.partials.at(),
+            scratch: arrays.scratch.at(),
+        }
+    }
+
+    fn value(&self, value: ValueId) -> At {
+        unsafe { self.forward.add(self.plan.values[value]) }
+    }
+
+    /// Runs `kernel(index)` for `count` tasks.
+    fn tasks<K: Kernel>(&mut self, count: usize, kernel: impl Fn(usize, usize) -> K + Sync) {
+        let level = self.level;
+        // SAFETY: the engine checked the level; each call below states why its addresses are valid and its tasks apart.
+        self.pool.run(count, &|index, thread| unsafe { dispatch(level, kernel(index, thread)) });
+    }
+
+    /// Cuts the images into tasks of whole images, about four a thread.
+    fn image_tasks<K: Kernel>(&mut self, kernel: impl Fn(Images) -> K + Sync) {
+        let n = self.n;
+        let count = n.min(self.pool.threads() * 4);
+        self.tasks(count, move |index, _| {
+            let (first, end) = (n * index / count, n * (index + 1) / count);
+            kernel(Images { first, count: end - first })
+        });
+    }
+
+    /// Cuts `floats` into tasks.
+    fn float_tasks<K: Kernel>(&mut self, floats: usize, kernel: impl Fn(usize, usize) -> K + Sync) {
+        const PIECE: usize = 16384;
+        self.tasks(floats.div_ceil(PIECE), move |index, _| {
+            let first = index * PIECE;
+            kernel(first, (floats - first).min(PIECE))
+        });
+    }
+
+    /// Brings the packed weights in step with the parameters.
+    pub fn pack(&mut self) {
+        let lanes = self.level.lanes();
+        let width = panel_width(lanes);
+        let mut panels = Vec::new();
+        for layer in &self.plan.layers {
+            let Layer::Conv(conv) = layer else { continue };
+            let (Some((_, weight)), Method::Pointwise | Method::Taps(_) | Method::Windows) = (conv.weight, &conv.method) else { continue };
+            let (cols, depth) = (conv.g.group_out(), conv.g.depth());
+            for group in 0..conv.g.groups {
+                for panel in 0..cols.div_ceil(width) {
+                    panels.push((weight + group * cols * depth, conv.packed + group * cols.div_ceil(width) * width * depth, cols, depth, panel));
+                }
+            }
+        }
+        let (parameters, packed) = (self.parameters, self.packed);
+        self.pool.run(panels.len(), &|index, _| {
+            let (from, to, cols, depth, panel) = panels[index];
+            // SAFETY: the plan gave both matrices their room, and each task writes its own panel.
+            unsafe { pack_panel(parameters.add(from), cols, depth, packed.add(to), panel, lanes) }
+        });
+    }
+
+    /// Input to logits.
+    pub fn forward(&mut self, mode: Mode) {
+        let plan = self.plan;
+        for layer in &plan.layers {
+            // SAFETY (all layers): the plan gave every value room for `max_batch >= n` images, and the tasks cut images or
+            // columns, so that no two write one float.
+            match layer {
+                Layer::Conv(conv) => self.forward_conv(conv, mode),
+                Layer::AveragePool { input, output } => {
+                    let (x, y, shape) = (self.value(*input), self.value(*output), self.graph.shape(*input));
+                    self.image_tasks(|images| AveragePool { x, y, shape, images });
+                }
+                Layer::MaxPool { .. } => {
+                    let kernel = self.max_pool(layer, self.forward, At::NONE);
+                    self.image_tasks(|images| MaxPool { images, ..kernel() });
+                }
+                Layer::Scale { map, scale, output } => {
+                    let (x, scale, y, shape) = (self.value(*map), self.value(*scale), self.value(*output), self.graph.shape(*map));
+                    self.image_tasks(|images| ChannelScale { x, scale, y, shape, images });
+                }
+                Layer::Sum { a, b, output, activation } => {
+                    let (a, b, y, activation) = (self.value(*a), self.value(*b), self.value(*output), *activation);
+                    let floats = self.n * self.graph.shape(*output).elements();
+                    self.float_tasks(floats, |first, count| unsafe {
+                        Sum { a: a.add(first), b: b.add(first), y: y.add(first), count, activation }
+                    });
+                }
+                Layer::Dropout { input, output, p, node } => {
+                    let (from, to) = (self.value(*input), self.value(*output));
+                    let (p, key) = match mode {
+                        Mode::Train { key } => (*p, dropout_key(key, *node)),
+                        Mode::Evaluate => (0.0, 0),
+                    };
+                    let floats = self.n * self.graph.shape(*output).elements();
+                    self.float_tasks(floats, |first, count| Dropout { from, to, first, count, p, key, accumulate: false });
+                }
+            }
+        }
+    }
+
+    /// The kernel of a max-pool layer, its output at `y` (or at its place in the forward block).
+    fn max_pool(&self, layer: &Layer, x: At, y: At) -> impl Fn() -> MaxPool + Sync + use<> {
+        let Layer::MaxPool { input, output, kernel, stride, padding, winners } = *layer else { unreachable!("a max-pool layer") };
+        let backward = y.is_some();
+        let x = if backward { x } else { self.value(input) };
+        let y = if backward { y } else { self.value(output) };
+        let winners = if winners == usize::MAX { At::NONE } else { unsafe { self.forward.add(winners) } };
+        let (input, output) = (self.graph.shape(input), self.graph.shape(output));
+        move || MaxPool { x, y, winners, input, output, kernel, stride, padding, images: Images { first: 0, count: 0 } }
+    }
+
+    fn coefficients(&self, norm: &Norm, channels: usize) -> Coefficients {
+        let at = |which: usize| unsafe { self.coefficients.add(norm.coefficients + which * channels.next_multiple_of(16)) };
+        Coefficients { scale: at(0), shift: at(1), mean: at(2), mean_d: at(3), slope: at(4) }
+    }
+
+    fn forward_conv(&mut self, conv: &ConvLayer, mode: Mode) {
+        let g = &conv.g;
+        let channels = g.out_c;
+        let stride = channels.next_multiple_of(16);
+        let chunks = self.n.div_ceil(conv.chunk);
+        let coefficients = conv.norm.as_ref().map(|norm| self.coefficients(norm, channels));
+        let (x, z, y) = (self.value(conv.input), unsafe { self.forward.add(conv.z) }, self.value(conv.output));
+        let training_norm = conv.norm.as_ref().filter(|_| matches!(mode, Mode::Train { .. }));
+        if training_norm.is_none()
+            && let (Some(norm), Some(c)) = (&conv.norm, &coefficients)
+        {
+            self.running_coefficients(norm, channels, c);
+        }
+        let weight = match (&conv.method, conv.weight) {
+            (Method::Depthwise, Some((_, offset))) => unsafe { self.parameters.add(offset) },
+            (Method::Copy, _) | (_, None) => At::NONE,
+            _ => unsafe { self.packed.add(conv.packed) },
+        };
+        let bias = conv.bias.map_or(At::NONE, |(_, offset)| unsafe { self.parameters.add(offset) });
+        // Columns are cut only as far as it takes to keep all threads busy; a column's result does not depend on it.
+        let unit = match conv.method {
+            Method::Windows => channels,
+            Method::Depthwise | Method::Copy => 4 * self.level.lanes(),
+            _ => panel_width(self.level.lanes()),
+        };
+        let units = channels.div_ceil(unit);
+        let cuts = (self.pool.threads() * 4).div_ceil(chunks).min(units);
+        let (n, chunk, partials, scratch, scratch_len) = (self.n, conv.chunk, self.partials, self.scratch, self.plan.scratch);
+        let (statistics, activation) = (training_norm.is_some(), conv.activation);
+        let (scale, shift) = coefficients.as_ref().map_or((At::NONE, At::NONE), |c| (c.scale, c.shift));
+        let plain = conv.norm.is_none() && activation.is_none();
+        self.tasks(chunks * cuts, |index, thread| {
+            let (part, cut) = (index / cuts, index % cuts);
+            let first_image = part * chunk;
+            let first_col = units * cut / cuts * unit;
+            let last_col = (units * (cut + 1) / cuts * unit).min(channels);
+            // SAFETY: `partials` has room for two vectors per chunk, `scratch` for every thread.
+            let epilogue = unsafe {
+                if statistics {
+                    Epilogue::Statistics { mean: partials.add(part * 2 * stride), m2: partials.add((part * 2 + 1) * stride) }
+                } else if plain {
+                    Epilogue::Nothing
+                } else {
+                    Epilogue::Normalize { y, scale, shift, activation }
+                }
+            };
+            Forward {
+                method: &conv.method,
+                g,
+                x,
+                weight,
+                bias,
+                z,
+                first_image,
+                images: (n - first_image).min(chunk),
+                first_col,
+                cols: last_col - first_col,
+                scratch: unsafe { scratch.add(thread * scratch_len) },
+                epilogue,
+            }
+        });
+        let (Some(norm), Some(c)) = (training_norm, &coefficients) else { return };
+        self.merge_statistics(norm, conv, chunks, c);
+        let (positions, scale, shift) = (g.out_positions(), c.scale, c.shift);
+        self.tasks(chunks, |part, _| Normalize {
+            z,
+            y,
+            scale,
+            shift,
+            region: chunk_region(part, chunk, n, positions, channels),
+            activation,
+        });
+    }
+
+    /// Scale and shift from the running statistics.
+    fn running_coefficients(&self, norm: &Norm, channels: usize, c: &Coefficients) {
+        unsafe {
+            for channel in 0..channels {
+                let mean = *self.buffers.add(norm.running_mean).ptr().add(channel);
+                let variance = f64::from(*self.buffers.add(norm.running_var).ptr().add(channel));
+                let gamma = *self.parameters.add(norm.gamma).ptr().add(channel);
+                let beta = *self.parameters.add(norm.beta).ptr().add(channel);
+                let scale = (f64::from(gamma) / (variance + norm.eps).sqrt()) as f32;
+                *c.scale.ptr().add(channel) = scale;
+                *c.shift.ptr().add(channel) = (f64::from(beta) - f64::from(mean) * f64::from(scale)) as f32;
+            }
+        }
+    }
+
+    /// Merges the chunks' means and squared deviations in chunk order (Chan, Golub and LeVeque, 1979, in double precision),
+    /// moves the running statistics and works out scale and shift.
+    fn merge_statistics(&self, norm: &Norm, conv: &ConvLayer, chunks: usize, c: &Coefficients) {
+        let channels = conv.g.out_c;
+        let stride = channels.next_multiple_of(16);
+        let positions = conv.g.out_positions();
+        let rows = (self.n * positions) as f64;
+        for channel in 0..channels {
+            let (mut count, mut mean, mut m2) = (0.0f64, 0.0f64, 0.0f64);
+            for part in 0..chunks {
+                let images = (self.n - part * conv.chunk).min(conv.chunk);
+                let here = (images * positions) as f64;
+                // SAFETY: written by the tasks of this layer, which are done.
+                let (their_mean, their_m2) = unsafe {
+                    let at = self.partials.ptr().add(part * 2 * stride + channel);
+                    (f64::from(*at), f64::from(*at.add(stride)))
+                };
+                let delta = their_mean - mean;
+                let total = count + here;
+                mean += delta * here / total;
+                m2 += their_m2 + delta * delta * count * here / total;
+                count = total;
+            }
+            let inverse_std = 1.0 / (m2 / rows + norm.eps).sqrt();
+            unsafe {
+                let gamma = f64::from(*self.parameters.add(norm.gamma).ptr().add(channel));
+                let beta = f64::from(*self.parameters.add(norm.beta).ptr().add(channel));
+                let scale = (gamma * inverse_std) as f32;
+                *c.scale.ptr().add(channel) = scale;
+                *c.shift.ptr().add(channel) = (beta - mean * f64::from(scale)) as f32;
+                *c.mean.ptr().add(channel) = mean as f32;
+                // Kept for the way back; replaced there by the slope.
+                *c.slope.ptr().add(channel) = inverse_std as f32;
+                let running_mean = self.buffers.add(norm.running_mean).ptr().add(channel);
+                let running_var = self.buffers.add(norm.running_var).ptr().add(channel);
+                let blend = |old: f32, new: f64| ((1.0 - norm.momentum) * f64::from(old) + norm.momentum * new) as f32;
+                *running_mean = blend(*running_mean, mean);
+                *running_var = blend(*running_var, m2 / (rows - 1.0));
+            }
+        }
+    }
+
+    /// Logit gradients (already at the last value's place in `gradients`) to parameter gradients.
+    pub fn backward(&mut self, backward: &mut Block, gradients: &mut Block, accumulate: bool, key: u64) {
+        let (grads, flat) = (backward.at(), gradients.at());
+        let plan = self.plan;
+        let at = |value: ValueId| unsafe { grads.add(plan.gradients[value]) };
+        for (index, layer) in plan.layers.iter().enumerate().rev() {
+            let inputs = &plan.backward[index].inputs;
+            if plan.gradients[layer.output()] == usize::MAX {
+                continue;
+            }
+            let dy = at(layer.output());
+            // SAFETY (all layers): as in `forward`; a gradient lives as long as the plan says, and inputs that several
+            // layers read are written by the first on the way back and added to by the others.
+            match layer {
+                Layer::Conv(conv) => self.backward_conv(conv, dy, inputs[0].map(|add| (at(conv.input), add)), flat, accumulate),
+                Layer::AveragePool { input, .. } => {
+                    let Some(accumulate) = inputs[0] else { continue };
+                    let (dx, shape) = (at(*input), self.graph.shape(*input));
+                    self.image_tasks(|images| AveragePoolBackward { dy, dx, shape, images, accumulate });
+                }
+                Layer::MaxPool { input, .. } => {
+                    let Some(accumulate) = inputs[0] else { continue };
+                    let kernel = self.max_pool(layer, at(*input), dy);
+                    self.image_tasks(|images| MaxPoolBackward { forward: MaxPool { images, ..kernel() }, accumulate });
+                }
+                Layer::Scale { map, scale, .. } => {
+                    let (x, factor, shape) = (self.value(*map), self.value(*scale), self.graph.shape(*map));
+                    let (dx, dscale) = (inputs[0].map_or(At::NONE, |_| at(*map)), inputs[1].map_or(At::NONE, |_| at(*scale)));
+                    let (accumulate_x, accumulate_scale) = (inputs[0] == Some(true), inputs[1] == Some(true));
+                    self.image_tasks(|images| ChannelScaleBackward {
+                        x,
+                        scale: factor,
+                        dy,
+                        dx,
+                        dscale,
+                        shape,
+                        images,
+                        accumulate_x,
+                        accumulate_scale,
+                    });
+                }
+                Layer::Sum { a, b, output, activation } => self.backward_sum(*a, *b, *output, *activation, dy, inputs, at),
+                Layer::Dropout { input, p, node, .. } => {
+                    let Some(accumulate) = inputs[0] else { continue };
+                    let (to, p, key) = (at(*input), *p, dropout_key(key, *node));
+                    let floats = self.n * self.graph.shape(*input).elements();
+                    self.float_tasks(floats, |first, count| Dropout { from: dy, to, first, count, p, key, accumulate });
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn backward_sum(
+        &mut self,
+        a: ValueId,
+        b: ValueId,
+        output: ValueId,
+        activation: Option<anmok_graph::Activation>,
+        dy: At,
+        inputs: &[Option<bool>],
+        at: impl Fn(ValueId) -> At,
+    ) {
+        let (da, db) = (inputs[0].map_or(At::NONE, |_| at(a)), inputs[1].map_or(At::NONE, |_| at(b)));
+        let (accumulate_a, accumulate_b) = (inputs[0] == Some(true), inputs[1] == Some(true));
+        let (a, b) = (self.value(a), self.value(b));
+        let floats = self.n * self.graph.shape(output).elements();
+        let further = |at: At, floats: usize| if at.is_some() { unsafe { at.add(floats) } } else { at };
+        self.float_tasks(floats, |first, count| SumBackward {
+            a: further(a, first),
+            b: further(b, first),
+            dy: further(dy, first),
+            da: further(da, first),
+            db: further(db, first),
+            count,
+            activation,
+            accumulate_a,
+            accumulate_b,
+        });
+    }
+
+    fn backward_conv(&mut self, conv: &ConvLayer, dy: At, input: Option<(At, bool)>, flat: At, accumulate: bool) {
+        self.backward_epilogue(conv, dy, flat, accumulate);
+        let g = &conv.g;
+        let (n, chunk, scratch, scratch_len) = (self.n, conv.chunk, self.scratch, self.plan.scratch);
+        let chunks = n.div_ceil(chunk);
+
+        // The input gradient: tasks of images and input channels.
+        let weight = conv.weight.map_or(At::NONE, |(_, offset)| unsafe { self.parameters.add(offset) });
+        let unit = match conv.method {
+            Method::Windows | Method::Copy => g.in_c,
+            Method::Depthwise => 4 * self.level.lanes(),
+            _ => panel_width(self.level.lanes()),
+        };
+        let units = g.in_c.div_ceil(unit);
+        let cuts = (self.pool.threads() * 4).div_ceil(chunks).min(units);
+        let input_tasks = if input.is_some() { chunks * cuts } else { 0 };
+
+        // The weight gradient: tasks of blocks, and of parts of the batch where there are few blocks.
+        let trained = conv.weight.filter(|&(index, _)| self.plan.slots[index].trainable);
+        let splits = weight_splits(conv, n);
+        let weight_tasks = if trained.is_some() { conv.weight_blocks * splits } else { 0 };
+        let weight_len = g.out_c * g.depth();
+        let part_stride = weight_len.next_multiple_of(16);
+        let gradient = trained.map_or(At::NONE, |(_, offset)| unsafe { flat.add(offset) });
+        let x = self.value(conv.input);
+        let partials = self.partials;
+
+        let level = self.level;
+        self.pool.run(input_tasks + weight_tasks, &|index, thread| {
+            let scratch = unsafe { scratch.add(thread * scratch_len) };
+            if let Some((dx, add)) = input.filter(|_| index < input_tasks) {
+                let (part, cut) = (index / cuts, index % cuts);
+                let first_image = part * chunk;
+                let first_col = units * cut / cuts * unit;
+                let kernel = BackwardInput {
+                    method: &conv.method,
+                    g,
+                    dz: dy,
+                    weight,
+                    dx,
+                    first_image,
+                    images: (n - first_image).min(chunk),
+                    first_col,
+                    cols: (units * (cut + 1) / cuts * unit).min(g.in_c) - first_col,
+                    scratch,
+                    accumulate: add,
+                };
+                unsafe { dispatch(level, kernel) };
+            } else {
+                let task = index - input_tasks;
+                let (split, block) = (task % splits, task / splits);
+                let first_image = n * split / splits;
+                let kernel = BackwardWeight {
+                    method: &conv.method,
+                    g,
+                    x,
+                    dz: dy,
+                    dw: if splits == 1 { gradient } else { unsafe { partials.add(split * part_stride) } },
+                    first_image,
+                    images: n * (split + 1) / splits - first_image,
+                    block,
+                    scratch,
+                    accumulate: accumulate && splits == 1,
+                };
+                unsafe { dispatch(level, kernel) };
+            }
+        });
+        if weight_tasks > 0 && splits > 1 {
+            self.float_tasks(weight_len, |first, count| AddParts {
+                parts: partials,
+                part_stride,
+                splits,
+                to: gradient,
+                first,
+                count,
+                accumulate,
+            });
+        }
+    }
+
+    /// Turns the output's gradient, in place, into that of the convolution's own result, with the gradients of gamma, beta
+    /// and bias on the way.
+    fn backward_epilogue(&mut self, conv: &ConvLayer, dy: At, flat: At, accumulate: bool) {
+        let channels = conv.g.out_c;
+        let stride = channels.next_multiple_of(16);
+        let (n, chunk, positions, activation) = (self.n, conv.chunk, conv.g.out_positions(), conv.activation);
+        let chunks = n.div_ceil(chunk);
+        let z = unsafe { self.forward.add(conv.z) };
+        let partials = self.partials;
+        if let Some(norm) = &conv.norm {
+            let c = self.coefficients(norm, channels);
+            let (scale, shift, mean, mean_d, slope) = (c.scale, c.shift, c.mean, c.mean_d, c.slope);
+            self.tasks(chunks, |part, _| GradientSums {
+                z,
+                dy,
+                scale,
+                shift,
+                mean,
+                sum_d: unsafe { partials.add(part * 2 * stride) },
+                sum_dz: unsafe { partials.add((part * 2 + 1) * stride) },
+                region: chunk_region(part, chunk, n, positions, channels),
+                activation,
+            });
+            let rows = (n * positions) as f64;
+            for channel in 0..channels {
+                let (sum_d, sum_dz) = (self.sum_of_parts(chunks, 2 * stride, channel), self.sum_of_parts(chunks, 2 * stride, stride + channel));
+                unsafe {
+                    let inverse_std = f64::from(*slope.ptr().add(channel));
+                    *mean_d.ptr().add(channel) = (sum_d / rows) as f32;
+                    *slope.ptr().add(channel) = (sum_dz * inverse_std * inverse_std / rows) as f32;
+                    put(flat, norm.gamma + channel, sum_dz * inverse_std, accumulate);
+                    put(flat, norm.beta + channel, sum_d, accumulate);
+                }
+            }
+            if let Some((_, bias)) = conv.bias {
+                // BatchNorm takes the mean away, and with it the bias: its gradient is zero but for rounding.
+                for channel in 0..channels {
+                    unsafe { put(flat, bias + channel, 0.0, accumulate) };
+                }
+            }
+            self.tasks(chunks, |part, _| NormalizeBackward {
+                z,
+                dy,
+                scale,
+                shift,
+                mean,
+                mean_d,
+                slope,
+                region: chunk_region(part, chunk, n, positions, channels),
+                activation,
+            });
+        } else if conv.bias.is_some() || activation.is_some() {
+            let wants_bias = conv.bias.is_some();
+            self.tasks(chunks, |part, _| ActivationBackward {
+                z,
+                dy,
+                sum_d: if wants_bias { unsafe { partials.add(part * stride) } } else { At::NONE },
+                region: chunk_region(part, chunk, n, positions, channels),
+                activation,
+            });
+            if let Some((_, bias)) = conv.bias {
+                for channel in 0..channels {
+                    let sum = self.sum_of_parts(chunks, stride, channel);
+                    unsafe { put(flat, bias + channel, sum, accumulate) };
+                }
+            }
+        }
+    }
+
+    fn sum_of_parts(&self, parts: usize, stride: usize, at: usize) -> f64 {
+        (0..parts).map(|part| f64::from(unsafe { *self.partials.ptr().add(part * stride + at) })).sum()
+    }
+
+    /// Moves an average towards `floats` values.
+    pub fn average(pool: &mut Pool, level: Level, average: At, value: At, floats: usize, decay: f32) {
+        const PIECE: usize = 16384;
+        pool.run(floats.div_ceil(PIECE), &|index, _| {
+            let first = index * PIECE;
+            let count = (floats - first).min(PIECE);
+            // SAFETY: both arrays have `floats` floats.
+            unsafe { dispatch(level, AverageKernel { average: average.add(first), value: value.add(first), decay, count }) }
+        });
+    }
+}
+
+/// Writes or adds a gradient.
+unsafe fn put(flat: At, offset: usize, value: f64, accumulate: bool) {
+    unsafe {
+        let to = flat.ptr().add(offset);
+        *to = if accumulate { (f64::from(*to) + value) as f32 } else { value as f32 };
+    }
+}
+
+fn dropout_key(key: u64, node: usize) -> u64 {
+    anmok_random::key(&[key, node as u64])
+}
+
+/// The rows of chunk `part`.
+fn chunk_region(part: usize, chunk: usize, n: usize, positions: usize, channels: usize) -> Region {
+    let first = part * chunk;
+    Region { first_row: first * positions, rows: (n - first).min(chunk) * positions, first_col: 0, cols: channels, channels }
+}
+
+/// Sums the parts of a split weight gradient, in order.
+struct AddParts {
+    parts: At,
+    part_stride: usize,
+    splits: usize,
+    to: At,
+    first: usize,
+    count: usize,
+    accumulate: bool,
+}
+
+impl Kernel for AddParts {
+    #[inline(always)]
+    unsafe fn run<S: super::simd::Simd>(self) {
+        unsafe {
+            for i in (self.first..self.first + self.count).step_by(S::LANES) {
+                let left = self.first + self.count - i;
+                let mut sum = if self.accumulate { S::load_upto(self.to.ptr().add(i), left) } else { S::splat(0.0) };
+                for split in 0..self.splits {
+                    sum = S::add(sum, S::load_upto(self.parts.ptr().add(split * self.part_stride + i), left));
+                }
+                S::store_upto(self.to.ptr().add(i), sum, left);
+            }
+        }
+    }
+}
+
+/// The first BatchNorm that would see one value per channel, with its map's shape.
+pub(crate) fn one_value_per_channel(graph: &Graph, plan: &Plan, n: usize) -> Option<(String, Shape)> {
+    plan.layers.iter().find_map(|layer| match layer {
+        Layer::Conv(conv) => {
+            let norm = conv.norm.as_ref()?;
+            let shape = graph.nodes[norm.node].output;
+            (n * shape.positions() == 1).then(|| (graph.nodes[norm.node].name.clone(), shape))
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,154 @@
+//! The portable SIMD layer: one trait, four levels, chosen at run time.
+//!
+//! Every kernel is written once, generic over [`Simd`], and compiled once per level inside a function that enables the
+//! level's instructions ([`dispatch`]). A kernel and all it calls must be `#[inline(always)]`, or the intrinsics would
+//! not be inlined; closures are avoided in kernels for the same reason. `std::simd` is not stable and the crates that
+//! offer this (pulp, macerator) bring more than the dozen operations that the engine needs.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+/// A SIMD level. Results are the same bits for the same level, whatever the number of threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// Arrays of 8 floats that the compiler vectorises as it can, without fused multiply-add. Runs everywhere.
+    Portable,
+    /// x86-64 with AVX2 and FMA: 8 lanes.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL: 16 lanes.
+    Avx512,
+    /// aarch64: 4 lanes.
+    Neon,
+}
+
+impl Level {
+    /// The levels that this machine can run, the best first.
+    pub fn available() -> Vec<Level> {
+        let mut levels = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if avx2 && avx512 {
+                levels.push(Level::Avx512);
+            }
+            if avx2 {
+                levels.push(Level::Avx2);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        levels.push(Level::Neon);
+        levels.push(Level::Portable);
+        levels
+    }
+
+    /// The best level of this machine.
+    pub fn best() -> Level {
+        Self::available()[0]
+    }
+
+    /// The name used in settings, logs and checkpoints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Portable => "portable",
+            Level::Avx2 => "avx2",
+            Level::Avx512 => "avx512",
+            Level::Neon => "neon",
+        }
+    }
+
+    /// The level of that name, whether or not this machine can run it.
+    pub fn from_name(name: &str) -> Option<Level> {
+        [Level::Portable, Level::Avx2, Level::Avx512, Level::Neon].into_iter().find(|level| level.name() == name)
+    }
+
+    /// Floats per vector.
+    pub const fn lanes(self) -> usize {
+        match self {
+            Level::Portable | Level::Avx2 => 8,
+            Level::Avx512 => 16,
+            Level::Neon => 4,
+        }
+    }
+}
+
+/// Vector operations of one level.
+///
+/// # Safety
+/// Every function may be called only where the level's instructions are enabled, that is, below [`dispatch`]. Pointers
+/// must be valid for the lanes that are read or written; no alignment is needed.
+pub(crate) trait Simd: Copy + 'static {
+    /// Floats per vector.
+    const LANES: usize;
+    /// Rows of the matrix kernel's tile: as many as the level's registers hold beside three vectors of columns.
+    const TILE_ROWS: usize;
+    /// One vector.
+    type V: Copy;
+
+    unsafe fn splat(value: f32) -> Self::V;
+    unsafe fn load(from: *const f32) -> Self::V;
+    unsafe fn store(to: *mut f32, v: Self::V);
+    /// Reads the first `count < LANES` lanes; the others are 0.
+    unsafe fn load_partial(from: *const f32, count: usize) -> Self::V;
+    /// Writes the first `count < LANES` lanes.
+    unsafe fn store_partial(to: *mut f32, v: Self::V, count: usize);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sqrt(a: Self::V) -> Self::V;
+    /// `a * b + c`, fused where the level has it.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// Lane by lane: `a > b ? yes : no`.
+    unsafe fn if_greater(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+
+    /// Reads `min(count, LANES)` lanes.
+    #[inline(always)]
+    unsafe fn load_upto(from: *const f32, count: usize) -> Self::V {
+        if count >= Self::LANES { unsafe { Self::load(from) } } else { unsafe { Self::load_partial(from, count) } }
+    }
+
+    /// Writes `min(count, LANES)` lanes.
+    #[inline(always)]
+    unsafe fn store_upto(to: *mut f32, v: Self::V, count: usize) {
+        if count >= Self::LANES { unsafe { Self::store(to, v) } } else { unsafe { Self::store_partial(to, v, count) } }
+    }
+}
+
+/// A piece of work that is compiled for every level.
+pub(crate) trait Kernel {
+    /// Does the work with the operations of `S`. Must be `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// Only below [`dispatch`]; the kernel's own pointers must be valid.
+    unsafe fn run<S: Simd>(self);
+}
+
+/// Runs `kernel` with the instructions of `level`.
+///
+/// # Safety
+/// `level` must be one of [`Level::available`], and the kernel's pointers must be valid.
+#[inline]
+pub(crate) unsafe fn dispatch<K: Kernel>(level: Level, kernel: K) {
+    unsafe {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => avx512::enter(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => avx2::enter(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => neon::enter(kernel),
+            _ => kernel.run::<portable::Portable>(),
+        }
+    }
+}
