@@ -1,1 +1,25 @@
-//! placeholder
+//! Where runs are recorded: the [`RunStore`] trait, its stores by URI, artifacts, and the log of a run that never waits.
+//!
+//! The trait blocks. Its callers are background threads (a training run's [`RunWriter`]) or a server's blocking pool, and
+//! SQLite blocks anyway; an asynchronous trait would bring an async runtime into the default binary for nothing.
+//!
+//! - [`store`]: the trait, and what is asked of it
+//! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
+//! - `sqlite`: the embedded store, in our own schema
+//! - [`artifact`]: a run's files
+//! - [`writer`]: one run's non-blocking log
+//! - [`error`]: what can go wrong, each with what to do
+
+pub mod artifact;
+pub mod error;
+mod run_name;
+mod sqlite;
+pub mod store;
+pub mod uri;
+pub mod writer;
+
+pub use artifact::ArtifactStore;
+pub use error::TrackingError;
+pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
+pub use uri::{Durability, StoreOptions, StoreUri, open};
+pub use writer::RunWriter;

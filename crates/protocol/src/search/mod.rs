@@ -1,0 +1,211 @@
+//! MLflow's search grammar, from text to typed clauses.
+//!
+//! ```text
+//! filter     = clause { "AND" clause }
+//! clause     = field comparator value
+//!            | field ["NOT"] "IN" "(" string { "," string } ")"
+//!            | field "IS" ["NOT"] "NULL"
+//! field      = [ entity "." ] key
+//! entity     = "metrics" | "params" | "tags" | "attributes" | "datasets" (each with aliases)
+//! comparator = "=" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | "LIKE" | "ILIKE"
+//! order      = field [ "ASC" | "DESC" ]
+//! ```
+//!
+//! Keywords are case-insensitive. A key with other characters than letters, digits, `_` and `.` stands in back-ticks or
+//! double quotes; string values stand in single or double quotes and are taken as they are, without escapes, as MLflow does.
+//! There is no OR, no NOT and no nesting, so parsing needs no recursion and cannot overflow the stack.
+
+mod field;
+mod parse;
+mod token;
+
+pub use field::{DatasetField, NumberField, TextField};
+
+use crate::error::ApiError;
+
+/// A parsed filter: all clauses must hold. The default has none and lets everything through.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunFilter {
+    /// The clauses.
+    pub clauses: Vec<Clause>,
+}
+
+impl RunFilter {
+    /// Parses a filter for runs; blank text lets everything through.
+    ///
+    /// # Errors
+    /// What is wrong and at which byte.
+    pub fn parse(text: &str) -> Result<Self, SearchError> {
+        parse::filter(text)
+    }
+}
+
+/// One condition on a run. A run that lacks the key never matches, except for [`TextTest::Missing`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Clause {
+    /// On the latest value of a metric; NaN matches only `!=`.
+    Metric {
+        /// The metric.
+        key: String,
+        /// How to compare.
+        comparison: Comparison,
+        /// With what.
+        value: f64,
+    },
+    /// On a param's text.
+    Param {
+        /// The param.
+        key: String,
+        /// The condition.
+        test: TextTest,
+    },
+    /// On a tag's text.
+    Tag {
+        /// The tag.
+        key: String,
+        /// The condition.
+        test: TextTest,
+    },
+    /// On a text attribute of the run.
+    Text {
+        /// Which.
+        field: TextField,
+        /// The condition.
+        test: TextTest,
+    },
+    /// On a numeric attribute of the run.
+    Number {
+        /// Which.
+        field: NumberField,
+        /// How to compare.
+        comparison: Comparison,
+        /// With what.
+        value: f64,
+    },
+    /// On any of the run's data sets.
+    Dataset {
+        /// What of it.
+        field: DatasetField,
+        /// The condition.
+        test: TextTest,
+    },
+}
+
+/// How numbers are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    /// As it is written (in SQL too).
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+}
+
+/// A condition on text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextTest {
+    /// `= 'x'`
+    Equal(String),
+    /// `!= 'x'`
+    NotEqual(String),
+    /// `LIKE 'x%'`: `%` is any text, `_` any character; case counts.
+    Like(String),
+    /// `ILIKE 'x%'`: case does not count.
+    ILike(String),
+    /// `IN ('a', 'b')`, never empty.
+    In(Vec<String>),
+    /// `NOT IN ('a', 'b')`, never empty.
+    NotIn(Vec<String>),
+    /// `IS NULL`
+    Missing,
+    /// `IS NOT NULL`
+    Present,
+}
+
+/// One term of an order. Those that lack the key come last, NaN before them, in both directions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RunOrder {
+    /// By what.
+    pub field: OrderField,
+    /// Smallest first.
+    pub ascending: bool,
+}
+
+impl RunOrder {
+    /// Parses one term, for example `metrics.val_accuracy DESC`; the direction is ascending if absent.
+    ///
+    /// # Errors
+    /// What is wrong and at which byte.
+    pub fn parse(text: &str) -> Result<Self, SearchError> {
+        parse::order(text)
+    }
+
+    /// Parses a list of terms.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; a field that comes twice.
+    pub fn parse_all(texts: &[impl AsRef<str>]) -> Result<Vec<Self>, ApiError> {
+        let mut orders: Vec<Self> = vec![];
+        for text in texts {
+            let order = Self::parse(text.as_ref())?;
+            if orders.iter().any(|earlier| earlier.field == order.field) {
+                let all: Vec<String> = texts.iter().map(|text| crate::validate::python_string(text.as_ref())).collect();
+                return Err(ApiError::invalid(format!("`order_by` contains duplicate fields: [{}]", all.join(", "))));
+            }
+            orders.push(order);
+        }
+        Ok(orders)
+    }
+}
+
+/// What runs can be ordered by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum OrderField {
+    /// The latest value of a metric.
+    Metric(String),
+    /// A param's text.
+    Param(String),
+    /// A tag's text.
+    Tag(String),
+    /// A text attribute.
+    Text(TextField),
+    /// A numeric attribute.
+    Number(NumberField),
+}
+
+/// A filter or order that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (at byte {position})")]
+pub struct SearchError {
+    /// MLflow's words where it has some.
+    pub message: String,
+    /// The byte of the text at which the problem starts.
+    pub position: usize,
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        ApiError::invalid(error.to_string())
+    }
+}

@@ -1,0 +1,342 @@
+//! From tokens to clauses.
+
+use super::field::{Field, TextField};
+use super::token::{Kind, Token, tokens};
+use super::{Clause, Comparison, OrderField, RunFilter, RunOrder, SearchError, TextTest};
+
+pub(super) fn filter(text: &str) -> Result<RunFilter, SearchError> {
+    let mut parser = Parser { text, tokens: tokens(text)?, next: 0 };
+    let mut clauses = vec![];
+    if parser.peek().is_none() {
+        return Ok(RunFilter { clauses });
+    }
+    loop {
+        clauses.push(parser.clause()?);
+        match parser.take() {
+            None => return Ok(RunFilter { clauses }),
+            Some(token) if token.is_keyword("AND") => {}
+            Some(token) if token.is_keyword("OR") => {
+                return Err(error(&token, "Invalid clause(s) in filter string: 'OR'; clauses can only be joined by AND"));
+            }
+            Some(token) => {
+                return Err(error(&token, format!("Invalid clause(s) in filter string: '{}'; expected AND or the end", token.text)));
+            }
+        }
+    }
+}
+
+pub(super) fn order(text: &str) -> Result<RunOrder, SearchError> {
+    let rename = |mut error: SearchError| {
+        if let Some(rest) = error.message.strip_prefix("Invalid clause(s) in filter string") {
+            error.message = format!("Invalid order_by clause '{text}'. Could not be parsed{rest}");
+        }
+        error
+    };
+    let mut parser = Parser { text, tokens: tokens(text).map_err(rename)?, next: 0 };
+    let start = parser.peek().map_or(0, |token| token.position);
+    let field = match parser.field().map_err(rename)? {
+        Field::Metric(key) => OrderField::Metric(key),
+        Field::Param(key) => OrderField::Param(key),
+        Field::Tag(key) => OrderField::Tag(key),
+        Field::Text(field) => OrderField::Text(field),
+        Field::Number(field) => OrderField::Number(field),
+        Field::Dataset(_) => return Err(SearchError { message: "Invalid identifier type 'dataset'".into(), position: start }),
+    };
+    let ascending = match parser.take() {
+        None => true,
+        Some(token) if token.is_keyword("ASC") => true,
+        Some(token) if token.is_keyword("DESC") => false,
+        Some(token) => return Err(error(&token, format!("Invalid ordering key in order_by clause '{text}'."))),
+    };
+    match parser.take() {
+        None => Ok(RunOrder { field, ascending }),
+        Some(token) => Err(error(&token, format!("Invalid order_by clause '{text}'. Could not be parsed."))),
+    }
+}
+
+/// What stands between a field and its value.
+enum Operator {
+    Number(Comparison),
+    Like,
+    ILike,
+    In,
+    NotIn,
+    IsNull,
+    IsNotNull,
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Token<'a>>,
+    next: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> Option<&Token<'a>> {
+        self.tokens.get(self.next)
+    }
+
+    fn take(&mut self) -> Option<Token<'a>> {
+        let token = self.tokens.get(self.next).cloned();
+        self.next += 1;
+        token
+    }
+
+    fn expect(&mut self, what: &str) -> Result<Token<'a>, SearchError> {
+        let position = self.text.len();
+        self.take().ok_or_else(|| SearchError {
+            message: format!("Invalid clause(s) in filter string: it ends where {what} is expected"),
+            position,
+        })
+    }
+
+    fn clause(&mut self) -> Result<Clause, SearchError> {
+        let position = self.peek().map_or(self.text.len(), |token| token.position);
+        let field = self.field()?;
+        let sign = self.peek().cloned();
+        let operator = self.operator()?;
+        if matches!(operator, Operator::IsNull | Operator::IsNotNull) {
+            return match field {
+                Field::Param(key) => Ok(Clause::Param { key, test: null_test(&operator) }),
+                Field::Tag(key) => Ok(Clause::Tag { key, test: null_test(&operator) }),
+                other => Err(SearchError {
+                    message: format!(
+                        "IS NULL / IS NOT NULL is only supported for tags and params, not for '{}' '{}'",
+                        other.kind(),
+                        other.key()
+                    ),
+                    position,
+                }),
+            };
+        }
+        let wrong_operator = |allowed: &str| {
+            let (text, position) = sign.as_ref().map_or(("", position), |token| (token.text, token.position));
+            Err(SearchError { message: format!("Invalid comparator '{}' not one of '{allowed}'", text.to_uppercase()), position })
+        };
+        match field {
+            Field::Metric(key) => {
+                let value = self.number("Expected numeric value type for metric. Found")?;
+                match operator {
+                    Operator::Number(comparison) => Ok(Clause::Metric { key, comparison, value }),
+                    _ => wrong_operator("=, !=, <, <=, >, >="),
+                }
+            }
+            Field::Number(field) => {
+                let name = Field::Number(field).key().to_string();
+                let value = self.number(&format!("Expected numeric value type for numeric attribute: {name}. Found"))?;
+                match operator {
+                    Operator::Number(comparison) => Ok(Clause::Number { field, comparison, value }),
+                    _ => wrong_operator("=, !=, <, <=, >, >="),
+                }
+            }
+            field => {
+                let test = match operator {
+                    Operator::In | Operator::NotIn => {
+                        let list = self.list(&field)?;
+                        if matches!(operator, Operator::In) { TextTest::In(list) } else { TextTest::NotIn(list) }
+                    }
+                    operator => {
+                        let value = self.string(&field)?;
+                        match operator {
+                            Operator::Number(Comparison::Equal) => TextTest::Equal(value),
+                            Operator::Number(Comparison::NotEqual) => TextTest::NotEqual(value),
+                            Operator::Like => TextTest::Like(value),
+                            Operator::ILike => TextTest::ILike(value),
+                            _ => {
+                                return match field {
+                                    Field::Param(_) | Field::Tag(_) => wrong_operator("=, !=, LIKE, ILIKE, IS NULL, IS NOT NULL"),
+                                    _ => wrong_operator("=, !=, LIKE, ILIKE, IN, NOT IN"),
+                                };
+                            }
+                        }
+                    }
+                };
+                match field {
+                    Field::Param(key) => Ok(Clause::Param { key, test }),
+                    Field::Tag(key) => Ok(Clause::Tag { key, test }),
+                    Field::Text(field) => Ok(Clause::Text { field, test }),
+                    Field::Dataset(field) => Ok(Clause::Dataset { field, test }),
+                    // Handled above; said again because the compiler cannot see it.
+                    Field::Metric(_) | Field::Number(_) => wrong_operator("=, !=, <, <=, >, >="),
+                }
+            }
+        }
+    }
+
+    /// `key`, `entity.key`, with either part quoted; an unquoted key may contain dots (`tags.mlflow.source.name`).
+    fn field(&mut self) -> Result<Field, SearchError> {
+        let first = self.expect("a field such as metrics.accuracy")?;
+        if !matches!(first.kind, Kind::Word | Kind::BackQuoted | Kind::DoubleQuoted) {
+            return Err(error(
+                &first,
+                format!("Invalid clause(s) in filter string: '{}'; expected a field such as metrics.accuracy", first.text),
+            ));
+        }
+        if !self.dot_follows(first.end()) {
+            return Field::new(None, first.content(), first.position);
+        }
+        self.next += 1;
+        let key = self.expect("a key")?;
+        match key.kind {
+            Kind::BackQuoted | Kind::DoubleQuoted => Field::new(Some(first.content()), key.content(), first.position),
+            Kind::Word | Kind::Number => {
+                let mut end = key.end();
+                while self.dot_follows(end) || self.word_follows(end) {
+                    end = self.tokens[self.next].end();
+                    self.next += 1;
+                }
+                Field::new(Some(first.content()), &self.text[key.position..end], first.position)
+            }
+            _ => Err(error(&key, format!("Invalid clause(s) in filter string: '{}'; expected a key after '{}.'", key.text, first.text))),
+        }
+    }
+
+    fn dot_follows(&self, end: usize) -> bool {
+        self.peek().is_some_and(|token| token.kind == Kind::Dot && token.position == end)
+    }
+
+    fn word_follows(&self, end: usize) -> bool {
+        self.peek().is_some_and(|token| matches!(token.kind, Kind::Word | Kind::Number) && token.position == end)
+    }
+
+    fn operator(&mut self) -> Result<Operator, SearchError> {
+        let token = self.expect("a comparator")?;
+        if token.kind == Kind::Sign {
+            return Ok(Operator::Number(match token.text {
+                "=" => Comparison::Equal,
+                "!=" | "<>" => Comparison::NotEqual,
+                "<" => Comparison::Less,
+                "<=" => Comparison::LessOrEqual,
+                ">" => Comparison::Greater,
+                _ => Comparison::GreaterOrEqual,
+            }));
+        }
+        if token.is_keyword("LIKE") {
+            return Ok(Operator::Like);
+        }
+        if token.is_keyword("ILIKE") {
+            return Ok(Operator::ILike);
+        }
+        if token.is_keyword("IN") {
+            return Ok(Operator::In);
+        }
+        if token.is_keyword("NOT") {
+            let next = self.expect("IN")?;
+            return if next.is_keyword("IN") {
+                Ok(Operator::NotIn)
+            } else {
+                Err(error(&next, format!("Invalid clause(s) in filter string: '{}'; expected IN after NOT", next.text)))
+            };
+        }
+        if token.is_keyword("IS") {
+            let mut next = self.expect("NULL")?;
+            let not = next.is_keyword("NOT");
+            if not {
+                next = self.expect("NULL")?;
+            }
+            return match (next.is_keyword("NULL"), not) {
+                (true, false) => Ok(Operator::IsNull),
+                (true, true) => Ok(Operator::IsNotNull),
+                (false, _) => Err(error(&next, format!("Invalid clause(s) in filter string: '{}'; expected NULL", next.text))),
+            };
+        }
+        Err(error(
+            &token,
+            format!(
+                "Invalid clause(s) in filter string: '{}'; expected =, !=, <, <=, >, >=, LIKE, ILIKE, IN or IS (a key with other characters \
+                 than letters, digits, '_' and '.' stands in back-ticks)",
+                token.text
+            ),
+        ))
+    }
+
+    fn number(&mut self, message: &str) -> Result<f64, SearchError> {
+        let token = self.expect("a number")?;
+        if token.kind == Kind::Number {
+            if let Ok(number) = token.text.parse::<f64>() {
+                return Ok(number);
+            }
+        }
+        Err(error(&token, format!("{message} {}", token.text)))
+    }
+
+    fn string(&mut self, field: &Field) -> Result<String, SearchError> {
+        let token = self.expect("a quoted string")?;
+        let expected = match field {
+            Field::Param(_) | Field::Tag(_) => format!("Expected a quoted string value for {} (e.g. 'my-value'). Got value", field.kind()),
+            Field::Dataset(_) => "Expected a quoted string value for dataset attributes. Got value".to_string(),
+            _ => "Expected a quoted string value for attributes. Got value".to_string(),
+        };
+        match token.kind {
+            Kind::SingleQuoted | Kind::DoubleQuoted => Ok(token.content().to_string()),
+            Kind::BackQuoted | Kind::Word => Err(error(
+                &token,
+                format!(
+                    "Parameter value is either not quoted or unidentified quote types used for string value {}. Use either single or double \
+                     quotes.",
+                    token.text
+                ),
+            )),
+            _ => Err(error(&token, format!("{expected} {}", token.text))),
+        }
+    }
+
+    /// `('a', 'b')`, for the fields that allow it.
+    fn list(&mut self, field: &Field) -> Result<Vec<String>, SearchError> {
+        let open = self.expect("a list in brackets")?;
+        if open.kind != Kind::Open {
+            return Err(error(&open, format!("Invalid clause(s) in filter string: '{}'; expected a list such as ('a', 'b')", open.text)));
+        }
+        match field {
+            Field::Text(TextField::RunId) | Field::Dataset(_) => {}
+            Field::Text(_) => {
+                return Err(error(&open, "Only ['run_id'] attributes support comparison with a list of quoted string values."));
+            }
+            _ => return Err(error(&open, format!("Expected a quoted string value for {} (e.g. 'my-value'). Got value (", field.kind()))),
+        }
+        let mut list = vec![];
+        loop {
+            let token = self.expect("a quoted string")?;
+            match token.kind {
+                Kind::SingleQuoted | Kind::DoubleQuoted => list.push(token.content().to_string()),
+                Kind::Close if list.is_empty() => {
+                    return Err(error(
+                        &token,
+                        "While parsing a list in the query, expected a non-empty list of string values, but got empty list",
+                    ));
+                }
+                // A comma before the bracket is Python's way to write a list of one.
+                Kind::Close => return Ok(list),
+                Kind::Number => {
+                    return Err(error(
+                        &token,
+                        format!(
+                            "While parsing a list in the query, expected string value, punctuation, or whitespace, but got different type in \
+                             list: {}",
+                            token.text
+                        ),
+                    ));
+                }
+                _ => return Err(ill_formed(&token)),
+            }
+            let token = self.expect("',' or ')'")?;
+            match token.kind {
+                Kind::Comma => {}
+                Kind::Close => return Ok(list),
+                _ => return Err(ill_formed(&token)),
+            }
+        }
+    }
+}
+
+fn null_test(operator: &Operator) -> TextTest {
+    if matches!(operator, Operator::IsNull) { TextTest::Missing } else { TextTest::Present }
+}
+
+fn ill_formed(token: &Token) -> SearchError {
+    error(token, "While parsing a list in the query, expected a non-empty list of string values, but got ill-formed list.")
+}
+
+fn error(token: &Token, message: impl Into<String>) -> SearchError {
+    SearchError { message: message.into(), position: token.position }
+}

@@ -1,0 +1,157 @@
+//! What can go wrong with a store, each with what was being done, to what, and what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anmok_protocol::ApiError;
+
+/// A store's failure. It can be cloned, because a failed commit fails everyone whose work was in it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TrackingError {
+    /// The request was refused, with MLflow's code and words.
+    #[error(transparent)]
+    Refused(#[from] ApiError),
+
+    /// The tracking URI cannot be used.
+    #[error("the tracking URI {uri:?} cannot be used: {why}")]
+    Uri {
+        /// As it was given.
+        uri: String,
+        /// What is wrong and what to write instead.
+        why: String,
+    },
+
+    /// Another program holds the database's lock.
+    #[error(
+        "{doing}: {} is locked by another program, for longer than {} s; end that program or wait for it, then try again",
+        path.display(),
+        waited.as_secs_f64()
+    )]
+    Locked {
+        /// What was being done.
+        doing: String,
+        /// The database.
+        path: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+    },
+
+    /// The database, or the folder it lies in, cannot be written.
+    #[error("{doing}: {} cannot be written; give write permission to the file and its folder, or choose another place with the tracking URI", path.display())]
+    ReadOnly {
+        /// What was being done.
+        doing: String,
+        /// The database.
+        path: PathBuf,
+    },
+
+    /// No space is left.
+    #[error("{doing}: the disk that holds {} is full; nothing of this write was stored; free some space and try again", path.display())]
+    DiskFull {
+        /// What was being done.
+        doing: String,
+        /// The database or file.
+        path: PathBuf,
+    },
+
+    /// The file is no SQLite database.
+    #[error("{} is not an SQLite database; it was left as it is; choose another file with the tracking URI", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The database is damaged.
+    #[error("{doing}: {} is damaged ({detail}); restore a copy, or save what can be read with `sqlite3 FILE .recover`", path.display())]
+    Corrupt {
+        /// What was being done.
+        doing: String,
+        /// The database.
+        path: PathBuf,
+        /// SQLite's words.
+        detail: String,
+    },
+
+    /// The database belongs to MLflow itself.
+    #[error(
+        "{} is a database of MLflow's own server; it was left as it is. Anmok keeps its runs in its own schema: choose a new file, and \
+         copy the old runs into it with `anmok db import` (part of the tracking server)",
+        path.display()
+    )]
+    MlflowDatabase {
+        /// The database.
+        path: PathBuf,
+    },
+
+    /// The database belongs to some other program.
+    #[error("{} is another program's database (it has the tables {tables}); it was left as it is; choose another file with the tracking URI", path.display())]
+    ForeignDatabase {
+        /// The database.
+        path: PathBuf,
+        /// Some of its tables.
+        tables: String,
+    },
+
+    /// The database was made by a newer anmok.
+    #[error("{} was written by a newer anmok (schema {found}; this one knows up to {known}); update anmok", path.display())]
+    NewerSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest that this build knows.
+        known: i64,
+    },
+
+    /// Any other failure of the database.
+    #[error("{doing}: {}: {detail}", path.display())]
+    Database {
+        /// What was being done.
+        doing: String,
+        /// The database.
+        path: PathBuf,
+        /// SQLite's words.
+        detail: String,
+    },
+
+    /// A file could not be read or written.
+    #[error("{doing} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// The system's words.
+        source: Arc<io::Error>,
+    },
+
+    /// The artifact location is of a kind that this build cannot reach.
+    #[error("the artifacts at {uri:?} cannot be reached: {why}")]
+    ArtifactLocation {
+        /// The location.
+        uri: String,
+        /// What is wrong and what can be done.
+        why: String,
+    },
+
+    /// The system gave no random bytes or no thread.
+    #[error("{doing}: {detail}")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// The system's words.
+        detail: String,
+    },
+}
+
+impl TrackingError {
+    /// A file's failure; a full disk is told apart.
+    pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { doing: doing.into(), path: path.into() },
+            _ => Self::Io { doing, path: path.into(), source: Arc::new(source) },
+        }
+    }
+}

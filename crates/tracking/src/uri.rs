@@ -1,0 +1,126 @@
+//! Tracking URIs as MLflow's users write them, and the store behind each.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::TrackingError;
+use crate::sqlite::SqliteStore;
+use crate::store::RunStore;
+
+/// Opens the store that a tracking URI names.
+///
+/// # Errors
+/// A URI that this build cannot serve, with what to write instead; whatever keeps the database from opening.
+pub fn open(uri: &str, options: &StoreOptions) -> Result<Box<dyn RunStore>, TrackingError> {
+    let not_yet = |kind: &str| {
+        Err(TrackingError::Uri {
+            uri: without_password(uri),
+            why: format!("{kind} is not part of this build; it supports sqlite:///relative/path.db and sqlite:////absolute/path.db"),
+        })
+    };
+    match uri.parse()? {
+        StoreUri::Sqlite(path) => Ok(Box::new(SqliteStore::open(&path, options)?)),
+        StoreUri::Postgres(_) => not_yet("tracking to PostgreSQL"),
+        StoreUri::Http(_) => not_yet("tracking to a server"),
+    }
+}
+
+/// A store's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUri {
+    /// `sqlite:///relative.db` (to the working directory) or `sqlite:////absolute.db`.
+    Sqlite(PathBuf),
+    /// `postgresql://...`, whatever driver was named.
+    Postgres(String),
+    /// `http://...` or `https://...`.
+    Http(String),
+}
+
+/// How a store behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// What an acknowledged write survives.
+    pub durability: Durability,
+    /// How long to wait for another program's write.
+    pub busy_timeout: Duration,
+    /// Where artifacts of new experiments go: a folder or URI. `None` is a folder beside the database, recorded relative to
+    /// it, so that the two can be moved together.
+    pub artifact_root: Option<String>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { durability: Durability::Normal, busy_timeout: Duration::from_secs(30), artifact_root: None }
+    }
+}
+
+/// What an acknowledged write survives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of the program (kill -9, a crash). A power cut can take the last moments; the database stays whole.
+    #[default]
+    Normal,
+    /// A power cut too, at the price of waiting for the disk at each commit.
+    Full,
+}
+
+impl FromStr for StoreUri {
+    type Err = TrackingError;
+
+    fn from_str(uri: &str) -> Result<Self, TrackingError> {
+        let refuse = |why: String| Err(TrackingError::Uri { uri: without_password(uri), why });
+        let Some((scheme, rest)) = uri.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+            let file = if uri.ends_with(".db") { uri.to_string() } else { "anmok.db".into() };
+            return refuse(format!(
+                "it is a bare path, which MLflow reads as a folder of run files, and that format is not supported; write \
+                 sqlite:///{file} for an embedded database"
+            ));
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        let (kind, driver) = scheme.split_once('+').map_or((scheme.as_str(), None), |(kind, driver)| (kind, Some(driver)));
+        match kind {
+            "sqlite" if driver.is_none_or(|driver| driver == "pysqlite") => match rest.strip_prefix("///") {
+                None => refuse("sqlite needs three slashes: sqlite:///relative/path.db, or four: sqlite:////absolute/path.db".into()),
+                Some("" | ":memory:") => {
+                    refuse("a database in memory would be lost at the end; name a file, for example sqlite:///anmok.db".into())
+                }
+                Some(path) if path.contains('?') => refuse("options after '?' are not supported; write only the path".into()),
+                Some(path) if path.contains('\0') => refuse("a path cannot hold a NUL character".into()),
+                Some(path) => Ok(Self::Sqlite(PathBuf::from(path))),
+            },
+            "postgresql" | "postgres" if rest.starts_with("//") => Ok(Self::Postgres(format!("postgresql:{rest}"))),
+            "http" | "https" if rest.len() > 2 && rest.starts_with("//") && driver.is_none() => Ok(Self::Http(format!("{kind}:{rest}"))),
+            "file" => refuse(
+                "MLflow's folder of run files is not supported; write sqlite:///anmok.db for an embedded database (old runs: `mlflow \
+                 server` on the folder, or MLflow's own migration to a database, then `anmok db import`)"
+                    .into(),
+            ),
+            _ => refuse(
+                "supported are sqlite:///relative/path.db, sqlite:////absolute/path.db, postgresql://user:password@host/database and \
+                 http(s)://host:port"
+                    .into(),
+            ),
+        }
+    }
+}
+
+/// RFC 3986's scheme, of two letters at least (one letter is a Windows drive).
+fn is_scheme(text: &str) -> bool {
+    text.len() >= 2
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
+
+/// For messages: what stands between `:` and `@` is hidden.
+fn without_password(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_string() };
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:***@{host}{}", &rest[authority.len()..])
+        }
+        _ => uri.to_string(),
+    }
+}
