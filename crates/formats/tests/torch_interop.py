@@ -3,7 +3,8 @@
     python torch_interop.py FOLDER
 
 For each FOLDER/NAME.pth: torch.load(weights_only=True), also memory-mapped; torchvision's NAME takes it with
-strict=True; what that model then holds is saved as FOLDER/NAME.back.pth. Prints what it did.
+strict=True; what that model then holds is saved as FOLDER/NAME.back.pth. FOLDER/odd/odd.pth belongs to no model: it is
+loaded and saved again. Prints what it did.
 """
 
 import sys
@@ -24,3 +25,7 @@ for path in sorted(folder.glob("*.pth")):
     model.load_state_dict(state, strict=True)
     torch.save(model.state_dict(), folder / f"{path.stem}.back.pth")
     print(f"{path.stem}: {len(state)} tensors, {sum(p.numel() for p in model.parameters())} parameters")
+
+odd = torch.load(folder / "odd/odd.pth", weights_only=True)
+torch.save(odd, folder / "odd/odd.back.pth")
+print("odd:", [f"{name} {tuple(tensor.shape)} {tensor.dtype}" for name, tensor in odd.items()])
