@@ -24,6 +24,13 @@ impl Normalisation {
         let table = |(mean, std): (&f32, &f32)| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std);
         self.mean.iter().zip(&self.std).map(table).collect()
     }
+
+    /// Normalises `pixels`, `[.., c]`, to `out` of the same length (for a picture from outside; batches do it themselves).
+    pub fn apply(&self, pixels: &[u8], out: &mut [f32]) {
+        let tables = self.tables();
+        let values = pixels.iter().zip(tables.iter().cycle());
+        out.iter_mut().zip(values).for_each(|(out, (&pixel, table))| *out = table[usize::from(pixel)]);
+    }
 }
 
 /// The shape of one image.

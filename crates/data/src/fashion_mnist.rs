@@ -14,7 +14,8 @@ use crate::error::DataError;
 use crate::idx;
 
 const SIDE: usize = 28;
-const BORDER: usize = 2;
+/// Zeros on each side.
+pub(crate) const BORDER: usize = 2;
 const PADDED: usize = SIDE + 2 * BORDER;
 
 /// The classes, by label.

@@ -1,6 +1,7 @@
 //! Data set names.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 
@@ -15,17 +16,22 @@ pub enum DatasetName {
     FashionMnist,
     /// 6,000 + 1,000 of them, compiled in.
     FashionMnistSample,
+    /// An image folder.
+    Folder(PathBuf),
 }
 
 /// The known names.
 pub const NAMES: [&str; 4] = ["CIFAR10", "CIFAR100", "FashionMNIST", "FashionMNIST-sample"];
 
 impl DatasetName {
-    /// Finds a name whatever its case.
+    /// Finds a name whatever its case, or else an existing folder.
     pub fn parse(text: &str) -> Result<Self, DataError> {
         let known = [Self::Cifar10, Self::Cifar100, Self::FashionMnist, Self::FashionMnistSample];
         if let Some(index) = NAMES.iter().position(|name| name.eq_ignore_ascii_case(text)) {
             return Ok(known[index].clone());
+        }
+        if Path::new(text).is_dir() {
+            return Ok(Self::Folder(text.into()));
         }
         Err(DataError::UnknownDataset {
             name: text.into(),
@@ -33,16 +39,25 @@ impl DatasetName {
             known: format!("{}, or a folder with one sub-folder per class", NAMES.join(", ")),
         })
     }
+
+    /// Zeros on each side of the stored images, which a picture from outside needs too (see [`crate::read_picture`]).
+    pub fn border(&self) -> usize {
+        match self {
+            Self::FashionMnist | Self::FashionMnistSample => crate::fashion_mnist::BORDER,
+            Self::Cifar10 | Self::Cifar100 | Self::Folder(_) => 0,
+        }
+    }
 }
 
 impl fmt::Display for DatasetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cifar10 => NAMES[0],
-            Self::Cifar100 => NAMES[1],
-            Self::FashionMnist => NAMES[2],
-            Self::FashionMnistSample => NAMES[3],
-        })
+        match self {
+            Self::Cifar10 => f.write_str(NAMES[0]),
+            Self::Cifar100 => f.write_str(NAMES[1]),
+            Self::FashionMnist => f.write_str(NAMES[2]),
+            Self::FashionMnistSample => f.write_str(NAMES[3]),
+            Self::Folder(folder) => folder.display().fmt(f),
+        }
     }
 }
 

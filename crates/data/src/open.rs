@@ -8,8 +8,12 @@ use crate::dataset::{Contents, Dataset, Normalisation};
 use crate::error::DataError;
 use crate::fashion_mnist;
 use crate::files;
+use crate::folder;
 use crate::name::DatasetName;
 use crate::official::{self, Official};
+
+/// Side of all images, unless an image folder's is chosen.
+const DEFAULT_SIDE: usize = 32;
 
 /// What can be chosen about a data set.
 #[derive(Debug, Clone)]
@@ -43,7 +47,7 @@ pub struct Splits {
 /// Loads `name` (case does not matter; or a folder) and checks every byte that can be checked before it returns.
 pub fn open(name: &str, options: &OpenOptions) -> Result<Splits, DataError> {
     let name = DatasetName::parse(name)?;
-    check_channels(&name, options)?;
+    check(&name, options)?;
     match &name {
         DatasetName::Cifar10 => open_cifar(&official::CIFAR10, cifar::CIFAR10, &options.data_dir),
         DatasetName::Cifar100 => open_cifar(&official::CIFAR100, cifar::CIFAR100, &options.data_dir),
@@ -52,15 +56,36 @@ pub fn open(name: &str, options: &OpenOptions) -> Result<Splits, DataError> {
             let (train, test) = fashion_mnist::sample(&name.to_string(), options.image_channels)?;
             Ok(Splits { train: train.into(), test: test.into(), warnings: vec![] })
         }
+        DatasetName::Folder(folder) => {
+            let (train, test, warnings) = folder::open(folder, options.image_size.unwrap_or(DEFAULT_SIDE), options.image_channels)?;
+            Ok(Splits { train: train.into(), test: test.into(), warnings })
+        }
     }
 }
 
-fn check_channels(name: &DatasetName, options: &OpenOptions) -> Result<(), DataError> {
+fn check(name: &DatasetName, options: &OpenOptions) -> Result<(), DataError> {
     let colour = matches!(name, DatasetName::Cifar10 | DatasetName::Cifar100);
     match options.image_channels {
-        3 => Ok(()),
-        1 if !colour => Ok(()),
-        other => Err(DataError::setting("image_channels", other, if colour { format!("3 ({name} is in colour)") } else { "1, 3".into() })),
+        3 => {}
+        1 if !colour => {}
+        other => {
+            return Err(DataError::setting(
+                "image_channels",
+                other,
+                if colour { format!("3 ({name} is in colour)") } else { "1, 3".into() },
+            ));
+        }
+    }
+    match (name, options.image_size) {
+        (_, None) => Ok(()),
+        (DatasetName::Folder(_), Some(side)) if (8..=1024).contains(&side) => Ok(()),
+        (DatasetName::Folder(_), Some(side)) => Err(DataError::setting("image_size", side, "8 to 1024")),
+        (_, Some(DEFAULT_SIDE)) => Ok(()),
+        (_, Some(side)) => Err(DataError::setting(
+            "image_size",
+            side,
+            format!("{DEFAULT_SIDE}, the size of {name}'s images; only an image folder's are resized"),
+        )),
     }
 }
 
