@@ -45,8 +45,12 @@ pub(crate) struct Pool {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// How often to look for new work before sleeping: some tens of microseconds, longer than the gap between two layers.
-const SPINS: usize = 20_000;
+/// How often to look before giving the processor away: some tens of microseconds, longer than the gap between two layers.
+const SPINS: usize = 1_000;
+
+/// How often a worker then gives the processor away before it sleeps: on a busy machine whoever holds up the job gets to
+/// run, on a quiet one this is a few hundred microseconds of further looking.
+const YIELDS: usize = 1_000;
 
 impl Pool {
     /// Starts `threads - 1` workers.
@@ -144,6 +148,10 @@ impl Shared {
                 spins += 1;
                 if spins < SPINS {
                     std::hint::spin_loop();
+                    continue;
+                }
+                if spins < SPINS + YIELDS {
+                    std::thread::yield_now();
                     continue;
                 }
                 let Ok(mut guard) = self.sleep.lock() else { return };

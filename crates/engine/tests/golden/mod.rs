@@ -4,6 +4,8 @@
 //! channels last, without oneDNN). An engine passes where its error is at most [`FACTOR`] times PyTorch's. The
 //! formulas for weights and images are those of `formula.py`, bit for bit.
 
+#![allow(dead_code, reason = "each of the three test binaries uses its own part")]
+
 use anmok_engine::native::{Level, NativeEngine, NativeOptions};
 use anmok_engine::{Engine, EngineError, Rule, TrainOptions};
 use anmok_graph::{Graph, NamedTensor, TensorData};

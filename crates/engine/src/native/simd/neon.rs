@@ -1,5 +1,8 @@
 //! aarch64: Apple Silicon and ARM servers. NEON is part of the base architecture, so nothing needs enabling.
 
+// Whether these intrinsics need `unsafe` where NEON is part of the target has changed between compiler versions.
+#![allow(unused_unsafe)]
+
 use super::{Kernel, Simd};
 use std::arch::aarch64::*;
 
