@@ -5,9 +5,9 @@ use std::error::Error;
 use std::path::Path;
 
 use anmok_random::Stream;
-use anmok_train::evaluation::report::{Calibration, CalibrationBin, ClassReport, EvaluationReport, Mistake};
+use anmok_train::evaluation::{EvaluationError, Evaluator};
 use anmok_train::pictures::{self, Comparison, ImageView, MetricKind, MetricPanel, Picture, Sample, Subject};
-use anmok_train::{EpochRecord, History};
+use anmok_train::{EpochRecord, EvaluationReport, History};
 
 const CIFAR10: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const KOREAN: [&str; 6] = ["비행기", "자동차", "고양이", "강아지", "아주 길고 자세하게 쓴 분류 이름 하나", "트럭 & <승합차>"];
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (case, model, classes, per_class, accuracy) in cases {
         let folder = folder.join(case);
         std::fs::create_dir_all(&folder)?;
-        let report = report(&classes, per_class, accuracy);
+        let report = report(&classes, per_class, accuracy)?;
         let subject = Subject { model, dataset: case };
         let pixels: Vec<_> = (0..report.worst_mistakes.len()).map(|i| picture_of(i as u64)).collect();
         let images: Vec<_> = pixels.iter().map(|pixels| view(pixels)).collect();
@@ -86,74 +86,25 @@ fn save(folder: &Path, picture: &Picture) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// An evaluation of a model that mostly confuses a class with its neighbours.
-fn report(names: &[String], per_class: u64, accuracy: f64) -> EvaluationReport {
+/// The evaluation of an overconfident model that mostly confuses a class with its neighbours.
+fn report(names: &[String], per_class: usize, accuracy: f64) -> Result<EvaluationReport, EvaluationError> {
     let n = names.len();
-    let mut draws = Stream::new(&[n as u64, per_class]);
-    let mut confusion = vec![vec![0_u64; n]; n];
-    for (class, row) in confusion.iter_mut().enumerate() {
+    let mut draws = Stream::new(&[n as u64, per_class as u64]);
+    let mut evaluator = Evaluator::new("test", names, 40);
+    for label in 0..n {
         let own = (accuracy + 0.25 * (1.0 - accuracy) * draws.normal()).clamp(0.0, 1.0);
         for _ in 0..per_class {
-            let near = (class as u64 ^ (1 + draws.below(7))) as usize % n;
+            let near = (label ^ (1 + draws.below(7) as usize)) % n;
             let far = draws.below(n as u64) as usize;
             let wrong = if draws.uniform() < 0.8 { near } else { far };
-            row[if draws.uniform_f64() < own { class } else { wrong }] += 1;
+            let (class, low) = if draws.uniform_f64() < own { (label, 0.45) } else { (wrong, 0.2) };
+            let confidence = (low + (1.0 - low) * draws.uniform_f64().powf(0.35)).clamp(0.0, 0.9995);
+            let mut logits = vec![0.0; n];
+            logits[class] = (confidence / (1.0 - confidence) * n as f64).ln() as f32;
+            evaluator.add(&logits, &[label as u32])?;
         }
     }
-    let images = per_class * n as u64;
-    let right: u64 = (0..n).map(|class| confusion[class][class]).sum();
-    let classes: Vec<_> = names.iter().enumerate().map(|(class, name)| class_report(name, class, &confusion)).collect();
-    let mean = |value: &dyn Fn(&ClassReport) -> f64| classes.iter().map(value).sum::<f64>() / n.max(1) as f64;
-    let mistakes = (0..40).filter(|_| right < images).map(|i| Mistake {
-        index: i,
-        label: (i as u32 * 7) % n.max(1) as u32,
-        predicted: (i as u32 * 7 + 3) % n.max(1) as u32,
-        confidence: 0.999 - i as f64 * 0.002,
-        label_probability: 1e-4,
-        loss: 9.0,
-    });
-    EvaluationReport {
-        split: "test".into(),
-        images,
-        loss: 0.8,
-        accuracy: right as f64 / images.max(1) as f64,
-        top5_accuracy: 0.97,
-        macro_precision: mean(&|class| class.precision),
-        macro_recall: mean(&|class| class.recall),
-        macro_f1: mean(&|class| class.f1),
-        confusion,
-        calibration: calibration(images, accuracy),
-        worst_mistakes: mistakes.collect(),
-        classes,
-    }
-}
-
-fn class_report(name: &str, class: usize, confusion: &[Vec<u64>]) -> ClassReport {
-    let support: u64 = confusion[class].iter().sum();
-    let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
-    let found = confusion[class][class] as f64;
-    let rate = |of: u64| if of == 0 { 0.0 } else { found / of as f64 };
-    let (precision, recall) = (rate(predicted), rate(support));
-    let f1 = if found == 0.0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) };
-    ClassReport { name: name.into(), precision, recall, f1, support, predicted }
-}
-
-/// Fifteen bins of an overconfident model.
-fn calibration(images: u64, accuracy: f64) -> Calibration {
-    let weight = |i: f64| ((i - 16.0) / 3.5).exp();
-    let total: f64 = (2..15).map(|i| weight(f64::from(i))).sum();
-    let bins: Vec<_> = (0..15)
-        .map(|i| {
-            let (lower, upper) = (f64::from(i) / 15.0, f64::from(i + 1) / 15.0);
-            let count = if i < 2 { 0 } else { (images as f64 * weight(f64::from(i)) / total) as u64 };
-            let confidence = if count == 0 { 0.0 } else { lower + 0.037 };
-            let right = (confidence * (0.8 + 0.15 * accuracy)).powf(1.15);
-            CalibrationBin { lower, upper, count, accuracy: right, confidence }
-        })
-        .collect();
-    let gap = |bin: &CalibrationBin| (bin.accuracy - bin.confidence).abs() * bin.count as f64;
-    let expected_calibration_error = bins.iter().map(gap).sum::<f64>() / images.max(1) as f64;
-    Calibration { expected_calibration_error, bins }
+    Ok(evaluator.finish())
 }
 
 fn history(epochs: u64, change: impl Fn(u64, &mut EpochRecord)) -> History {
@@ -177,7 +128,7 @@ fn history(epochs: u64, change: impl Fn(u64, &mut EpochRecord)) -> History {
 }
 
 fn comparison(runs: usize) -> Picture {
-    let names: Vec<_> = (0..runs).map(|i| format!("{} lr={} (run 4f1c{i:02})", CIFAR10[i % 10], 0.001 * (i + 1) as f64)).collect();
+    let names: Vec<_> = (0..runs).map(|i| format!("{} lr=0.00{} (run 4f1c{i:02})", CIFAR10[i % 10], i + 1)).collect();
     let curves = |value: &dyn Fn(&EpochRecord) -> f64| {
         let points = |i: usize| {
             history(20 + i as u64, |_, _| ()).epochs.iter().map(|r| (r.epoch as f64, value(r) * (1.0 + 0.03 * i as f64))).collect()

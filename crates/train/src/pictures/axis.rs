@@ -64,16 +64,14 @@ impl Axis {
     /// An axis that shows all finite values of `values`, at round ends, drawn from `start` to `end` (points), with about
     /// `count` ticks.
     pub(super) fn around(values: impl IntoIterator<Item = f64>, unit: Unit, start: f64, end: f64, count: usize) -> Self {
-        let finite = values.into_iter().filter(|value| value.is_finite());
+        // Beyond 1e300 the length of the range itself could overflow.
+        let finite = values.into_iter().filter(|value| value.is_finite()).map(|value| value.clamp(-1e300, 1e300));
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         let (low, high) = match () {
             () if low > high => (0.0, 1.0),
             // One value: a band around it.
-            () if high - low <= low.abs().max(high.abs()) * 1e-9 => match unit {
-                Unit::Whole => (low - 1.0, low + 1.0),
-                _ if low == 0.0 => (0.0, 1.0),
-                _ => (low - low.abs() * 0.1, low + low.abs() * 0.1),
-            },
+            () if low == 0.0 && high == 0.0 => (0.0, 1.0),
+            () if high - low <= low.abs().max(high.abs()) * 1e-9 => (low - low.abs() * 0.1, low + low.abs() * 0.1),
             () => (low, high),
         };
         // Zero belongs to the axis when the values come near it.
@@ -131,7 +129,10 @@ fn tick_text(value: f64, step: f64, unit: Unit) -> String {
     let value = if value.abs() < step * 1e-6 { 0.0 } else { value };
     let (value, step, suffix) = if unit == Unit::Share { (value * 100.0, step * 100.0, " %") } else { (value, step, "") };
     // Decimals that tell two neighbours apart: a step of 0.25 needs two, one of 0.2 one.
-    let decimals = (0..6).find(|&n| ((step * 10_f64.powi(n)).fract() + 1e-6).fract() < 1e-5);
+    let decimals = (0..6).find(|&n| {
+        let scaled = step * 10_f64.powi(n);
+        scaled.round() >= 1.0 && (scaled - scaled.round()).abs() < 1e-6 * scaled
+    });
     let text = match decimals {
         _ if value == 0.0 => "0".into(),
         Some(0) if value.abs() < 1e15 => {
@@ -139,7 +140,7 @@ fn tick_text(value: f64, step: f64, unit: Unit) -> String {
             format!("{sign}{}", grouped(value.abs().round() as u64))
         }
         Some(n) if value.abs() < 1e5 => format!("{value:.*}", n as usize).replace('-', "−"),
-        _ => trimmed_scientific(format!("{value:.2e}")),
+        _ => trimmed_scientific(format!("{value:.2e}")).replacen('-', "−", usize::from(value < 0.0)),
     };
     format!("{text}{suffix}")
 }
@@ -160,30 +161,40 @@ mod tests {
         let axis = Axis::around(values.iter().copied(), unit, 0.0, 100.0, 5);
         let texts: Vec<_> = axis.ticks.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(texts.join(" | "), expected, "{values:?}");
-        for value in values.iter().filter(|value| value.is_finite()) {
+        for value in values.iter().filter(|value| value.abs() <= 1e300) {
             assert!((-1e-6..=100.0 + 1e-6).contains(&axis.at(*value)), "{value} lies outside");
         }
     }
 
     #[test]
     fn ticks_are_round_and_tell_neighbours_apart() {
-        check(&[2.31, 0.42], Unit::Number, "0 | 0.5 | 1 | 1.5 | 2 | 2.5");
-        check(&[0.001, 0.0], Unit::Number, "0 | 0.0002 | 0.0004 | 0.0006 | 0.0008 | 0.001");
+        check(&[2.31, 0.42], Unit::Number, "0 | 0.5 | 1.0 | 1.5 | 2.0 | 2.5");
+        check(&[0.001, 0.0], Unit::Number, "0 | 0.0002 | 0.0004 | 0.0006 | 0.0008 | 0.0010");
         check(&[0.612, 0.701], Unit::Share, "60 % | 62 % | 64 % | 66 % | 68 % | 70 % | 72 %");
-        check(&[1.0, 20.0], Unit::Whole, "0 | 5 | 10 | 15 | 20");
-        check(&[1.0, 3.0], Unit::Whole, "1 | 2 | 3");
         check(&[0.0, 3e7], Unit::Number, "0 | 10,000,000 | 20,000,000 | 30,000,000");
         check(&[0.0, 2e-7], Unit::Number, "0 | 5e-8 | 1e-7 | 1.5e-7 | 2e-7");
         check(&[-3.0, 1.0], Unit::Number, "−3 | −2 | −1 | 0 | 1");
     }
 
     #[test]
+    fn epochs_have_whole_ticks_only() {
+        let check = |low, high, count, expected: &str| {
+            let ticks = Axis::exactly(low, high, Unit::Whole, 0.0, 100.0, count).ticks;
+            assert_eq!(ticks.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" | "), expected);
+        };
+        check(1.0, 20.0, 5, "5 | 10 | 15 | 20");
+        check(1.0, 3.0, 8, "1 | 2 | 3");
+        check(0.5, 1.5, 1, "1");
+        check(1.0, 14_060.0, 4, "5,000 | 10,000");
+    }
+
+    #[test]
     fn degenerate_ranges_still_give_an_axis() {
-        check(&[], Unit::Number, "0 | 0.2 | 0.4 | 0.6 | 0.8 | 1");
+        check(&[], Unit::Number, "0 | 0.2 | 0.4 | 0.6 | 0.8 | 1.0");
         check(&[f64::NAN, f64::INFINITY], Unit::Share, "0 % | 20 % | 40 % | 60 % | 80 % | 100 %");
-        check(&[1.0], Unit::Whole, "0 | 1 | 2");
-        check(&[0.0, 0.0], Unit::Number, "0 | 0.2 | 0.4 | 0.6 | 0.8 | 1");
+        check(&[0.0, 0.0], Unit::Number, "0 | 0.2 | 0.4 | 0.6 | 0.8 | 1.0");
         check(&[1e300, 1e-300], Unit::Number, "0 | 2e299 | 4e299 | 6e299 | 8e299 | 1e300");
+        check(&[-f64::MAX, f64::MAX], Unit::Number, "−1e300 | −5e299 | 0 | 5e299 | 1e300");
         check(&[1.0], Unit::Share, "90 % | 92 % | 94 % | 96 % | 98 % | 100 %");
     }
 

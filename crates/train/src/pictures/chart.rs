@@ -89,7 +89,9 @@ impl Panel {
         if low < high {
             Axis::exactly(low, high, Unit::Whole, plot.x, plot.right(), count)
         } else {
-            Axis::around(positions(), Unit::Whole, plot.x, plot.right(), 2)
+            // One epoch, or none: its tick stands in the middle.
+            let only = if low.is_finite() { low } else { 0.0 };
+            Axis::exactly(only - 0.5, only + 0.5, Unit::Whole, plot.x, plot.right(), 1)
         }
     }
 
@@ -108,7 +110,7 @@ impl Panel {
         drawing.text(frame.x, baseline, &theme::HEADING.fitted(&title, right - frame.x), theme::HEADING);
     }
 
-    /// The text stands on the emptier side of the marked line, low in the plot.
+    /// The text stands on the emptier side of the marked line, low in the plot unless the ring is there.
     fn point_out(&self, drawing: &mut Drawing, mark: &Mark, plot: &Frame, x: &Axis, y: &Axis) {
         let at = x.at(mark.x);
         if let Some((value, stroke)) = mark.ring {
@@ -116,7 +118,9 @@ impl Panel {
         }
         let style = theme::TICK.colored(theme::INK).bold();
         let (anchor, shift) = if at > plot.center().0 { (Anchor::End, -7.0) } else { (Anchor::Start, 7.0) };
-        drawing.text(at + shift, plot.bottom() - 10.0, &style.fitted(&mark.text, plot.width * 0.6), style.anchored(anchor));
+        let ring = mark.ring.map_or(f64::NAN, |(value, _)| y.at(value));
+        let baseline = if ring > plot.bottom() - 32.0 { plot.y + 16.0 } else { plot.bottom() - 10.0 };
+        drawing.text(at + shift, baseline, &style.fitted(&mark.text, plot.width * 0.6), style.anchored(anchor));
     }
 }
 
@@ -140,7 +144,9 @@ fn curve(drawing: &mut Drawing, line: &Line, x: &Axis, y: &Axis, dotted: bool) {
             points.iter().for_each(|&center| drawing.circle(center, radius, line.stroke.color, None));
         }
         if points.len() > 1 {
-            drawing.polyline(points, line.stroke);
+            // A long noisy curve is lighter, so that those under it stay visible.
+            let width = if points.len() > 100 { line.stroke.width.min(1.5) } else { line.stroke.width };
+            drawing.polyline(points, Stroke { width, ..line.stroke });
         }
     }
 }

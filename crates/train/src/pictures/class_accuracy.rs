@@ -33,8 +33,13 @@ pub fn class_accuracy(subject: &Subject<'_>, report: &EvaluationReport) -> Pictu
     let plot_height = rows as f64 * row_height;
     let top = theme::TOP + 22.0;
 
-    let cut = if shown.len() < classes.len() { format!(" · the {} lowest of {}", shown.len(), classes.len()) } else { String::new() };
-    let line = subject.line(report, &format!("{} classes{cut}", classes.len()));
+    let all = axis::grouped(classes.len() as u64);
+    let which = match classes.len() {
+        1 => "1 class".into(),
+        n if n > shown.len() => format!("the {} lowest of {all} classes", shown.len()),
+        _ => format!("{all} classes"),
+    };
+    let line = subject.line(report, &which);
     let mut drawing = Drawing::new(width, top + plot_height + 52.0, "Accuracy of each class", &line);
     for (column, classes) in shown.chunks(rows).enumerate() {
         let left = theme::MARGIN + column as f64 * (column_width + GUTTER) + name_room + 10.0;
@@ -77,7 +82,7 @@ fn bar(
     }
     let share = if class.recall.is_finite() { class.recall.clamp(0.0, 1.0) } else { 0.0 };
     let thickness = row_height * 0.68;
-    drawing.rect(Frame::new(plot.x, middle - thickness / 2.0, share * plot.width, thickness), theme::BLUE);
+    drawing.rect(Frame::new(plot.x, middle - thickness / 2.0, share * plot.width, thickness), theme::BLUE_TINT);
     // In a column of their own: beside the bars they would meet the line of the mean.
     drawing.text(plot.right() + VALUE_ROOM, middle, &axis::percent(class.recall, 1), style.anchored(Anchor::End).centered());
 }

@@ -24,14 +24,15 @@ pub fn confusion_matrix(subject: &Subject<'_>, report: &EvaluationReport) -> Pic
 
     let side = n as f64 * sizes.cell;
     let top = theme::TOP * sizes.header;
-    let matrix = Frame::new(theme::MARGIN + 24.0 * sizes.header + name_width + 10.0, top + 10.0, side, side);
+    let left = (24.0 * sizes.header + name_width).max(theme::TICK.width(sizes.precision_heading()));
+    let matrix = Frame::new(theme::MARGIN + left + 10.0, top + 10.0, side, side);
     let recall = matrix.right() + 6.0;
     let scale = recall + sizes.margin + 26.0;
     let list = scale + if n >= LISTED_FROM { 78.0 * sizes.header } else { 44.0 };
     let width = list + if n >= LISTED_FROM { LIST_WIDTH * sizes.header } else { 0.0 } + theme::MARGIN;
     let names_top = matrix.bottom() + 6.0 + sizes.margin_row() + 10.0;
     let names_height = if upright { sizes.name.size } else { name_width };
-    let height = (names_top + names_height + 30.0 * sizes.header).max(top + 260.0) + theme::MARGIN - 8.0;
+    let height = (names_top + names_height + 30.0 * sizes.header).max(matrix.y + 330.0 * sizes.header) + theme::MARGIN - 8.0;
 
     let cut = if n < report.classes.len() {
         format!(" · the {n} classes of {} with the lowest recall", report.classes.len())
@@ -52,7 +53,7 @@ pub fn confusion_matrix(subject: &Subject<'_>, report: &EvaluationReport) -> Pic
     drawing.text(matrix.center().0, names_top + names_height + 24.0 * sizes.header, "predicted class", heading);
     color_scale(&mut drawing, scale, matrix.y, sizes.header);
     if n >= LISTED_FROM {
-        largest_confusions(&mut drawing, report, &table, list, matrix.y, sizes.header);
+        largest_confusions(&mut drawing, report, &table, (list, matrix.y, matrix.height), sizes.header);
     }
     Picture::new("confusion_matrix", drawing)
 }
@@ -115,6 +116,15 @@ impl Sizes {
     fn margin_row(&self) -> f64 {
         self.cell.min(28.0)
     }
+
+    /// Narrow columns leave the sign of their percentages to the heading.
+    fn narrow(&self) -> bool {
+        self.cell < 40.0
+    }
+
+    fn precision_heading(&self) -> &'static str {
+        if self.narrow() { "precision, %" } else { "precision" }
+    }
 }
 
 fn cells(drawing: &mut Drawing, table: &Table, sizes: &Sizes, matrix: &Frame) {
@@ -142,7 +152,8 @@ fn cells(drawing: &mut Drawing, table: &Table, sizes: &Sizes, matrix: &Frame) {
             let count_style = shrink(number.sized(sizes.count), &text);
             match sizes.percentage {
                 Some(size) => {
-                    let share = axis::percent(table.share(row, column), 1);
+                    let share = table.share(row, column);
+                    let share = if share < 0.000_5 { "< 0.1 %".into() } else { axis::percent(share, 1) };
                     drawing.text(x, y - sizes.cell * 0.13, &text, count_style);
                     drawing.text(x, y + sizes.cell * 0.2, &share, shrink(style.sized(size), &share));
                 }
@@ -171,9 +182,7 @@ fn margins(drawing: &mut Drawing, report: &EvaluationReport, table: &Table, size
     let size = (sizes.name.size - 1.0).min(11.0);
     let style = theme::TICK.sized(size).colored(theme::INK).anchored(Anchor::Middle).centered();
     let decimals = usize::from(table.classes.len() <= 12);
-    // Narrow columns leave the sign to the heading.
-    let column_text =
-        |share: f64| if sizes.cell < 40.0 { axis::percent(share, 0).replace(" %", "") } else { axis::percent(share, decimals) };
+    let column_text = |share: f64| if sizes.narrow() { axis::percent(share, 0).replace(" %", "") } else { axis::percent(share, decimals) };
     let recall_x = matrix.right() + 6.0 + sizes.margin / 2.0;
     let precision_y = matrix.bottom() + 6.0 + sizes.margin_row() / 2.0;
     for (i, &class) in table.classes.iter().enumerate() {
@@ -186,8 +195,7 @@ fn margins(drawing: &mut Drawing, report: &EvaluationReport, table: &Table, size
     }
     let heading = theme::TICK.anchored(Anchor::Middle);
     drawing.text(recall_x, matrix.y - 8.0, "recall", heading);
-    let name = if sizes.cell < 40.0 { "precision, %" } else { "precision" };
-    drawing.text(matrix.x - 10.0, precision_y, name, theme::TICK.anchored(Anchor::End).centered());
+    drawing.text(matrix.x - 10.0, precision_y, sizes.precision_heading(), theme::TICK.anchored(Anchor::End).centered());
 }
 
 fn row_and_column_names(drawing: &mut Drawing, names: &[String], sizes: &Sizes, matrix: &Frame, top: f64, upright: bool) {
@@ -222,7 +230,9 @@ fn color_scale(drawing: &mut Drawing, x: f64, top: f64, scale: f64) {
     drawing.text(x + 1.0, top + height + 12.0, "share of the true class", style.turned(90.0));
 }
 
-fn largest_confusions(drawing: &mut Drawing, report: &EvaluationReport, table: &Table, x: f64, top: f64, scale: f64) {
+/// As many as fit beside the matrix.
+fn largest_confusions(drawing: &mut Drawing, report: &EvaluationReport, table: &Table, (x, top, room): (f64, f64, f64), scale: f64) {
+    let listed = ((room / scale - 34.0) / 19.0) as usize + 1;
     let n = table.classes.len();
     let mut pairs: Vec<_> = (0..n).flat_map(|row| (0..n).map(move |column| (row, column))).filter(|(row, column)| row != column).collect();
     pairs.retain(|&(row, column)| table.counts[row][column] > 0);
@@ -231,11 +241,11 @@ fn largest_confusions(drawing: &mut Drawing, report: &EvaluationReport, table: &
     let (heading, label) = (theme::HEADING.sized(theme::HEADING.size * scale), theme::LABEL.sized(theme::LABEL.size * scale));
     drawing.text(x, top + 10.0 * scale, "The most frequent confusions", heading);
     let name = |class: usize| report.classes[table.classes[class]].name.as_str();
-    for (i, &(row, column)) in pairs.iter().take(LISTED).enumerate() {
+    for (i, &(row, column)) in pairs.iter().take(listed.min(LISTED)).enumerate() {
         let baseline = top + (34.0 + i as f64 * 19.0) * scale;
         let value = format!("{}  ({})", axis::grouped(table.counts[row][column]), axis::percent(table.share(row, column), 0));
-        let room = (LIST_WIDTH - 30.0) * scale - label.width(&value);
-        let pair = format!("{} → {}", label.fitted(name(row), room / 2.0), label.fitted(name(column), room / 2.0));
+        let half = ((LIST_WIDTH - 30.0) * scale - label.width(&value)) / 2.0;
+        let pair = format!("{} → {}", label.fitted(name(row), half), label.fitted(name(column), half));
         drawing.text(x, baseline, &pair, label);
         drawing.text(x + LIST_WIDTH * scale, baseline, &value, label.colored(theme::MUTED).anchored(Anchor::End));
     }

@@ -310,8 +310,8 @@ mod tests {
         };
         check("airplane", 200.0, "airplane");
         check("a rather long class name", 80.0, "a rather lon…");
-        check("비행기와 자동차와 새", 60.0, "비행기…");
-        check("frog", 14.0, "…");
+        check("비행기와 자동차와 새", 60.0, "비행기와…");
+        check("frog", 10.0, "…");
     }
 
     #[test]

@@ -29,6 +29,8 @@ mod reliability;
 mod run_comparison;
 mod sample_grid;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod theme;
 mod training_curves;
 mod worst_mistakes;

@@ -17,6 +17,11 @@ impl Picture {
         Self { name, drawing }
     }
 
+    #[cfg(test)]
+    pub(super) fn drawing(&self) -> &Drawing {
+        &self.drawing
+    }
+
     /// The name of its files without extension, for example `confusion_matrix`.
     pub fn name(&self) -> &'static str {
         self.name

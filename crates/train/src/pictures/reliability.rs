@@ -17,9 +17,9 @@ pub fn reliability_diagram(subject: &Subject<'_>, report: &EvaluationReport) -> 
     let images: u64 = calibration.bins.iter().map(|bin| bin.count).sum();
     let mean_confidence =
         calibration.bins.iter().filter(|bin| bin.count > 0).map(|bin| bin.confidence * bin.count as f64).sum::<f64>() / images as f64;
-    let mut drawing = Drawing::new(600.0, 792.0, &title, &subject.line(report, &format!("accuracy {}", axis::percent(report.accuracy, 1))));
+    let mut drawing = Drawing::new(600.0, 804.0, &title, &subject.line(report, &format!("accuracy {}", axis::percent(report.accuracy, 1))));
     let plot = Frame::new(92.0, theme::TOP + 28.0, SIDE, SIDE);
-    let histogram = Frame::new(plot.x, plot.bottom() + 42.0, SIDE, HISTOGRAM);
+    let histogram = Frame::new(plot.x, plot.bottom() + 54.0, SIDE, HISTOGRAM);
     let x = Axis::exactly(0.0, 1.0, Unit::Share, plot.x, plot.right(), 5);
 
     diagram(&mut drawing, &plot, &x, &calibration.bins);
@@ -44,10 +44,11 @@ fn diagram(drawing: &mut Drawing, plot: &Frame, x: &Axis, bins: &[CalibrationBin
     for bin in bins.iter().filter(|bin| bin.count > 0 && bin.accuracy.is_finite() && bin.confidence.is_finite()) {
         let (left, right) = (x.at(bin.lower) + 1.0, x.at(bin.upper) - 1.0);
         let (accuracy, confidence) = (y.at(bin.accuracy.clamp(0.0, 1.0)), y.at(bin.confidence.clamp(0.0, 1.0)));
-        let between = |top: f64, bottom: f64| Frame::new(left, top, (right - left).max(0.5), bottom - top);
-        drawing.rect(between(accuracy, plot.bottom()), theme::BLUE);
-        let gap = between(accuracy.min(confidence), accuracy.max(confidence));
-        drawing.rect(gap, theme::ORANGE_TINT);
+        let width = (right - left).max(0.5);
+        drawing.rect(Frame::new(left, accuracy, width, plot.bottom() - accuracy), theme::BLUE);
+        // Narrower than the bar, so that its top stays visible when confidence lies below accuracy.
+        let (top, bottom) = (accuracy.min(confidence), accuracy.max(confidence));
+        drawing.rect(Frame::new(left + width * 0.22, top, width * 0.56, bottom - top), theme::ORANGE_TINT);
         drawing.line((left, confidence), (right, confidence), Stroke::new(theme::VERMILLION, 2.0));
     }
     drawing.line((plot.x, plot.bottom()), (plot.right(), plot.y), Stroke::new(theme::INK, 1.25).dashed(5.0, 4.0));

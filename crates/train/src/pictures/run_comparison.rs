@@ -97,11 +97,11 @@ fn panel(metric: &MetricPanel<'_>, runs: usize) -> Panel {
 
 /// The value by which a run is judged, and the step at which it was reached.
 fn judged(curve: &Curve, kind: MetricKind) -> Option<(f64, f64)> {
-    let finite = curve.iter().copied().filter(|(_, value)| value.is_finite());
+    let mut finite = curve.iter().copied().filter(|(_, value)| value.is_finite());
     match kind {
         MetricKind::Share => finite.reduce(|best, point| if point.1 > best.1 { point } else { best }),
         MetricKind::Loss => finite.reduce(|best, point| if point.1 < best.1 { point } else { best }),
-        MetricKind::Number => finite.last(),
+        MetricKind::Number => finite.next_back(),
     }
 }
 
@@ -118,7 +118,7 @@ fn table(drawing: &mut Drawing, runs: &[&str], metrics: &[MetricPanel<'_>], top:
     for (run, name) in runs.iter().enumerate() {
         let baseline = top + (run + 1) as f64 * ROW;
         drawing.line((theme::MARGIN, baseline - 4.0), (theme::MARGIN + 24.0, baseline - 4.0), stroke(run));
-        let room = column(0).min(right) - VALUE_COLUMN - theme::MARGIN - 34.0;
+        let room = right - metrics.len() as f64 * VALUE_COLUMN - theme::MARGIN - 34.0;
         drawing.text(theme::MARGIN + 34.0, baseline, &theme::LABEL.fitted(name, room), theme::LABEL);
         for (i, metric) in metrics.iter().enumerate() {
             let value = metric.curves.get(run).and_then(|curve| judged(curve, metric.kind)).map_or(f64::NAN, |(_, value)| value);

@@ -1,4 +1,4 @@
-//! A drawing as SVG 1.1 text.
+//! A drawing as SVG text. Only what SVG 1.1 has, so that office programs read it too (hence `xlink:href`).
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use super::raster;
 pub(super) fn document(drawing: &Drawing) -> String {
     let (width, height) = (number(drawing.width), number(drawing.height));
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"{}\" role=\"img\">\n<title>{}</title>\n<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n",
         font::FAMILIES,
         escaped(&drawing.title)
@@ -37,7 +37,7 @@ fn element(out: &mut String, shape: &Shape) {
         Shape::Text { at, content, style } => text(out, *at, content, style),
         Shape::Image { frame, bitmap } => write!(
             out,
-            "<image {} preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{}\"/>",
+            "<image {} preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" xlink:href=\"data:image/png;base64,{}\"/>",
             sides(frame),
             base64(&embedded(bitmap))
         ),

@@ -20,7 +20,8 @@ pub(super) const BLUE: Color = Color::new(0x00, 0x72, 0xb2);
 pub(super) const VERMILLION: Color = Color::new(0xd5, 0x5e, 0x00);
 pub(super) const GREEN: Color = Color::new(0x00, 0x9e, 0x73);
 pub(super) const ORANGE: Color = Color::new(0xe6, 0x9f, 0x00);
-/// Orange on white, as a ground.
+/// Lighter blue and orange, for areas that lines are drawn over.
+pub(super) const BLUE_TINT: Color = Color::new(0x82, 0xb5, 0xdd);
 pub(super) const ORANGE_TINT: Color = Color::new(0xf4, 0xcf, 0x80);
 pub(super) const SKY: Color = Color::new(0x56, 0xb4, 0xe9);
 pub(super) const PURPLE: Color = Color::new(0xcc, 0x79, 0xa7);

@@ -32,9 +32,9 @@ pub fn worst_mistakes(subject: &Subject<'_>, report: &EvaluationReport, images: 
     let wrong = report.images.saturating_sub(right);
     let which = match (cells.len() as u64, wrong) {
         (0, 0) => "none wrong".into(),
-        (shown, wrong) => format!("{} of {} mistakes", axis::grouped(shown), axis::grouped(wrong.max(shown))),
+        (shown, wrong) => format!("{} of {} mistakes, true class → predicted class", axis::grouped(shown), axis::grouped(wrong.max(shown))),
     };
-    let line = subject.line(report, &format!("{which}, true class → predicted class"));
+    let line = subject.line(report, &which);
     let nothing = if wrong == 0 { "no mistakes" } else { "no images" };
     Picture::new("worst_mistakes", image_grid::sheet("The worst mistakes", &line, &cells, COLUMNS, nothing))
 }
