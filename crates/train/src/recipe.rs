@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod freeze;
+mod joins;
 mod problems;
 mod spelling;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::RecipeError;
 pub use freeze::trainable;
+pub use joins::{InitialWeights, ParameterCounts};
 pub use problems::Problem;
 pub use spelling::nearest;
 

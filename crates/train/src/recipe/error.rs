@@ -34,6 +34,22 @@ pub enum RecipeError {
     /// Values that no run can use.
     #[error("the recipe cannot be used: {}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))]
     Problems(Vec<Problem>),
+    /// The network cannot be built.
+    #[error(transparent)]
+    Network(#[from] anmok_graph::zoo::ZooError),
+    /// The file of initial weights cannot be read.
+    #[error("initial_weights: {0}")]
+    InitialWeights(anmok_formats::FormatError),
+    /// The file holds another network.
+    #[error("{file} does not fit {model}: {problem}")]
+    WeightsDoNotFit {
+        /// The file of initial weights.
+        file: String,
+        /// The network.
+        model: String,
+        /// The first tensor that does not fit.
+        problem: String,
+    },
     /// A freeze pattern without effect.
     #[error("freeze = `{pattern}` matches no parameter of {model}{}", did_you_mean(nearest))]
     FreezeMatchesNothing {

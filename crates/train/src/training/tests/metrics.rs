@@ -1,0 +1,121 @@
+//! What is logged, where, and that a (key, step) is there once.
+
+use super::*;
+
+#[test]
+fn every_metric_is_there_once_on_its_axis() {
+    let recipe = recipe();
+    let (result, logged) = uninterrupted(&recipe);
+    assert_eq!(logged.repeated, []);
+    for key in [
+        "train_loss",
+        "train_accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+        "epoch_seconds",
+        "images_per_second",
+        "best_val_accuracy",
+    ] {
+        assert_eq!(logged.steps(key), [1, 2, 3], "{key}");
+    }
+    // Passes after each step: 2 4 6 7, 9 11 13 14, 16 18 20 21. Those that reach a multiple of three:
+    let batch_steps = [2, 3, 5, 7, 9, 10, 12];
+    for key in ["batch_loss", "batch_accuracy", "batch_learning_rate", "batch_images_per_second", "batch_gradient_norm"] {
+        assert_eq!(logged.steps(key), batch_steps, "{key}");
+    }
+    for key in [
+        "test_loss",
+        "test_accuracy",
+        "test_top5_accuracy",
+        "test_precision",
+        "test_recall",
+        "test_f1",
+        "test_calibration_error",
+        "test_loss_last",
+        "test_accuracy_last",
+    ] {
+        assert_eq!(logged.steps(key), [3], "{key}");
+    }
+    let of = |key: &str, step| logged.metrics[&(key.to_owned(), step)];
+    assert_eq!(of("test_accuracy", 3), result.test.0.accuracy);
+    assert_eq!(of("test_f1", 3), result.test.0.macro_f1);
+    assert_eq!(of("test_accuracy_last", 3), result.test.1.accuracy);
+    let best = (1..=3).map(|epoch| of("val_accuracy", epoch)).fold(0.0, f64::max);
+    assert_eq!(of("best_val_accuracy", 3), best);
+    // Warmup over the first epoch's four steps: the last of them is at the peak.
+    assert_eq!([of("batch_learning_rate", 2), of("learning_rate", 1)], [0.01, 0.02]);
+}
+
+#[test]
+fn parameters_data_sets_and_checkpoints_are_recorded() {
+    let (_, logged) = uninterrupted(&recipe());
+    let param = |key: &str| logged.params.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
+    assert_eq!(param("num_classes"), Some("10"));
+    assert_eq!(param("batch_size"), Some("16"));
+    assert_eq!(param("total_parameters"), Some("10250"));
+    assert_eq!((param("trainable_parameters"), param("frozen_parameters")), (Some("10250"), Some("0")));
+    let contexts: Vec<_> = logged.datasets.iter().map(|d| (d.context.as_str(), d.profile.contains("\"images\":100,"))).collect();
+    assert_eq!(contexts, [("train", true), ("validation", false), ("test", false)]);
+    assert!(logged.datasets.iter().all(|d| d.name == "FashionMNIST-sample" && !d.digest.is_empty() && d.digest.len() <= 36));
+    assert!(!logged.artifacts.is_empty() && logged.artifacts.iter().all(|path| path == "checkpoints/last.safetensors"));
+}
+
+#[test]
+fn without_validation_the_last_model_is_saved() {
+    let recipe = Recipe { validation_split: 0.0, schedule: Schedule::Cosine, ..recipe() };
+    let (result, logged) = uninterrupted(&recipe);
+    assert_eq!(result.best_epoch, None);
+    assert_eq!(result.model, result.last_model);
+    assert_eq!(result.test.0, result.test.1);
+    assert!(logged.steps("val_loss").is_empty());
+    assert_eq!(logged.datasets.len(), 2);
+}
+
+#[test]
+fn the_saved_model_is_the_best_epochs_and_the_average_of_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = never();
+    // A rate that rises without bound: the first epochs are the best.
+    let recipe = Recipe { epochs: 6, learning_rate: 3.0, warmup_epochs: 6.0, clip_norm: 0.0, schedule: Schedule::Constant, ..recipe() };
+    let mut watcher = Watcher::new(|_| {});
+    let outcome = Sitting::new(&recipe, folder.path(), &stop).run(&mut watcher).unwrap();
+    let best = outcome.best.clone().unwrap();
+    assert_eq!(outcome.history.best().unwrap().epoch, best.epoch);
+    assert!(best.epoch < 6, "{:?}", outcome.history);
+    assert_ne!(outcome.model, outcome.last_model);
+    let called_best: Vec<u64> = watcher.epochs.iter().filter(|(_, is_best)| *is_best).map(|(record, _)| record.epoch).collect();
+    assert_eq!(called_best.last(), Some(&best.epoch));
+
+    // The saved model again by itself gives the test's numbers.
+    let graph = softmax::graph(false);
+    let mut engine = SoftmaxRegression::new(graph.clone(), recipe.train_options(&graph).unwrap());
+    anmok_engine::Engine::load_model_state(&mut engine, &outcome.model).unwrap();
+    let questions = crate::training::evaluate::Questions::all("test", DATA.test.clone(), 16).unwrap();
+    let report =
+        crate::training::evaluate::evaluate(&mut engine, anmok_engine::Weights::Live, &questions, &mut (), &stop).unwrap().unwrap();
+    assert_eq!(report, outcome.test.unwrap().model);
+}
+
+#[test]
+fn tracking_is_timed() {
+    struct Slow;
+    impl RunLog for Slow {
+        fn params(&mut self, _: &[(String, String)]) {}
+        fn metrics(&mut self, _: u64, _: &[(&str, f64)]) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        fn tags(&mut self, _: &[(String, String)]) {}
+        fn artifact(&mut self, _: &str, _: &Path) {}
+        fn dataset(&mut self, _: &DatasetRecord) {}
+        fn flush(&mut self) -> Result<(), RunLogError> {
+            Ok(())
+        }
+    }
+    let mut log = Slow;
+    let mut metered = crate::metered_log::MeteredLog::new(&mut log);
+    (0..5).for_each(|step| metered.metrics(step, &[("a", 1.0)]));
+    assert_eq!(metered.cost.calls, 5);
+    assert!(metered.cost.wall >= Duration::from_millis(10), "{:?}", metered.cost);
+    assert!(metered.cost.cpu < metered.cost.wall, "waiting is not work: {:?}", metered.cost);
+}
