@@ -50,7 +50,8 @@ impl Panel {
         let y = if logarithmic { Axis::logarithmic(values(), bottom, top) } else { Axis::around(values(), self.unit, bottom, top, 5) };
         let widest = y.ticks.iter().map(|(_, text)| theme::TICK.width(text)).fold(0.0, f64::max);
         let plot = Frame::new(frame.x + widest + 8.0, top, frame.width - widest - 8.0 - 10.0, bottom - top);
-        let x = self.horizontal(&plot);
+        // By the frame, not the plot: panels side by side get the same ticks, however wide their tick texts are.
+        let x = self.horizontal(&plot, ((frame.width - 50.0) / 45.0).clamp(2.0, 8.0) as usize);
 
         self.heading(drawing, &frame, logarithmic);
         for (value, text) in &y.ticks {
@@ -82,10 +83,9 @@ impl Panel {
         }
     }
 
-    fn horizontal(&self, plot: &Frame) -> Axis {
+    fn horizontal(&self, plot: &Frame, count: usize) -> Axis {
         let positions = || self.lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)).filter(|x| x.is_finite());
         let (low, high) = positions().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-        let count = (plot.width / 50.0).clamp(2.0, 8.0) as usize;
         if low < high {
             Axis::exactly(low, high, Unit::Whole, plot.x, plot.right(), count)
         } else {

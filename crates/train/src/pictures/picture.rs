@@ -9,17 +9,12 @@ use super::{raster, svg};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     name: &'static str,
-    drawing: Drawing,
+    pub(super) drawing: Drawing,
 }
 
 impl Picture {
     pub(super) fn new(name: &'static str, drawing: Drawing) -> Self {
         Self { name, drawing }
-    }
-
-    #[cfg(test)]
-    pub(super) fn drawing(&self) -> &Drawing {
-        &self.drawing
     }
 
     /// The name of its files without extension, for example `confusion_matrix`.

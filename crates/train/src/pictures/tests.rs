@@ -43,7 +43,7 @@ const IMAGE: ImageView<'static> = ImageView { pixels: &PIXELS, height: 32, width
 
 /// Checks what holds for every picture and returns its texts, one a line.
 fn check(picture: &Picture) -> String {
-    nothing_leaves_the_sheet(picture.drawing());
+    nothing_leaves_the_sheet(&picture.drawing);
     let svg = picture.svg();
     let document = roxmltree::Document::parse(&svg).expect("the SVG is well-formed");
     let (width, height) = picture.size();
