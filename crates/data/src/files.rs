@@ -12,7 +12,7 @@ use crate::error::DataError;
 use crate::official::{Official, OfficialArchive, OfficialFile};
 
 /// No published file comes near this; what unpacks to more is not one of them.
-const LARGEST_FILE: u64 = 1 << 30;
+pub(crate) const LARGEST_FILE: u64 = 1 << 30;
 
 /// The unpacked contents of one published file.
 #[derive(Debug)]
@@ -50,7 +50,12 @@ pub(crate) fn read_all(official: &Official, data_dir: &Path) -> Result<(PathBuf,
             return Ok((path.clone(), read_archive(official, archive, &path)?));
         }
     }
-    Err(DataError::Missing { dataset: official.name.into(), data_dir: data_dir.into(), missing: best.join(", ") })
+    Err(DataError::Missing {
+        dataset: official.name,
+        place: data_dir.into(),
+        missing: best.join(", "),
+        megabytes: official.download_bytes / 1_000_000,
+    })
 }
 
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
@@ -71,6 +76,17 @@ fn contents(file: OfficialFile, path: PathBuf, bytes: Vec<u8>) -> Contents {
     let matches = |digest: &str| if digest.len() == 32 { digest == md5 } else { digest == hex(&Sha256::digest(&bytes)) };
     let official = file.digests.iter().any(|digest| matches(digest));
     Contents { file, path, bytes, md5, official }
+}
+
+/// Whether the file at `path` has the published contents.
+pub(crate) fn is_official(file: OfficialFile, path: &Path) -> Result<bool, DataError> {
+    Ok(contents(file, path.into(), read(path)?).official)
+}
+
+/// A gzip-packed file, whatever its name.
+pub(crate) fn read_packed(file: OfficialFile, path: &Path) -> Result<Contents, DataError> {
+    let opened = File::open(path).map_err(DataError::io("open", path))?;
+    Ok(contents(file, path.into(), bounded(path, MultiGzDecoder::new(BufReader::new(opened)), 0)?))
 }
 
 /// A whole file, unpacked if its name ends with `.gz`.
@@ -128,7 +144,12 @@ pub(crate) fn read_archive(official: &Official, archive: OfficialArchive, path: 
     }
     let missing: Vec<&str> = official.files.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(file, _)| file.name).collect();
     if !missing.is_empty() {
-        return Err(DataError::Missing { dataset: official.name.into(), data_dir: path.into(), missing: missing.join(", ") });
+        return Err(DataError::Missing {
+            dataset: official.name,
+            place: path.into(),
+            missing: missing.join(", "),
+            megabytes: official.download_bytes / 1_000_000,
+        });
     }
     Ok(found.into_iter().flatten().collect())
 }

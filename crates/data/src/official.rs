@@ -1,5 +1,7 @@
 //! The published files: names, digests, hosts, and where they lie in a data folder.
 
+use crate::name::DatasetName;
+
 /// One file as its publisher made it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OfficialFile {
@@ -29,6 +31,16 @@ pub(crate) struct Official {
     pub host: &'static str,
     /// Bytes to download, about.
     pub download_bytes: u64,
+}
+
+/// The published files of a data set that has some.
+pub(crate) fn of(name: &DatasetName) -> Option<&'static Official> {
+    match name {
+        DatasetName::Cifar10 => Some(&CIFAR10),
+        DatasetName::Cifar100 => Some(&CIFAR100),
+        DatasetName::FashionMnist => Some(&FASHION_MNIST),
+        DatasetName::FashionMnistSample | DatasetName::Folder(_) => None,
+    }
 }
 
 /// CIFAR-10, binary version. The digests are those of the unpacked official archive.
