@@ -59,7 +59,8 @@ impl Climb<'_> {
     fn engine(&self, level: Level, threads: usize) -> NativeEngine {
         let Golden { seed, batch, ref sgd, .. } = *self.golden;
         let rule = Rule::Sgd { momentum: sgd.momentum, nesterov: false };
-        engine(self.graph, &state(self.graph, seed, &BTreeMap::new()), batch, (level, threads), (rule, sgd.weight_decay)).expect("an engine")
+        engine(self.graph, &state(self.graph, seed, &BTreeMap::new()), batch, (level, threads), (rule, sgd.weight_decay))
+            .expect("an engine")
     }
 
     fn pass(&self, engine: &mut NativeEngine, labels: &[u32]) -> BatchOutcome {

@@ -24,7 +24,9 @@ fn network(draw: &mut Stream) -> Graph {
         let padding = draw.below(kernel as u64 / 2 + 1) as usize;
         let fits = shape.height + 2 * padding >= kernel && shape.width + 2 * padding >= kernel;
         let op = match draw.below(9) {
-            0 | 1 if fits => Op::Conv2d { in_channels: shape.channels, out_channels: channels, kernel, stride, padding, groups: 1, bias: layer % 2 == 0 },
+            0 | 1 if fits => {
+                Op::Conv2d { in_channels: shape.channels, out_channels: channels, kernel, stride, padding, groups: 1, bias: layer % 2 == 0 }
+            }
             2 | 3 if fits => {
                 let groups = shape.channels;
                 Op::Conv2d { in_channels: groups, out_channels: groups, kernel, stride, padding, groups, bias: layer % 2 == 1 }
@@ -37,7 +39,15 @@ fn network(draw: &mut Stream) -> Graph {
             7 => {
                 // Squeeze-excite: the map is read twice.
                 let pooled = b.add(&format!("{name}.pool"), Op::GlobalAvgPool, &[value]).unwrap();
-                let gate = Op::Conv2d { in_channels: shape.channels, out_channels: shape.channels, kernel: 1, stride: 1, padding: 0, groups: 1, bias: true };
+                let gate = Op::Conv2d {
+                    in_channels: shape.channels,
+                    out_channels: shape.channels,
+                    kernel: 1,
+                    stride: 1,
+                    padding: 0,
+                    groups: 1,
+                    bias: true,
+                };
                 let gate = b.add(&format!("{name}.fc"), gate, &[pooled]).unwrap();
                 let gate = b.add(&format!("{name}.gate"), Op::Activation(Activation::Hardsigmoid), &[gate]).unwrap();
                 value = b.add(&format!("{name}.scale"), Op::ChannelScale, &[value, gate]).unwrap();
@@ -45,7 +55,15 @@ fn network(draw: &mut Stream) -> Graph {
             }
             _ => {
                 // A residual block; sometimes both sides are the same value.
-                let conv = Op::Conv2d { in_channels: shape.channels, out_channels: shape.channels, kernel: 3, stride: 1, padding: 1, groups: 1, bias: false };
+                let conv = Op::Conv2d {
+                    in_channels: shape.channels,
+                    out_channels: shape.channels,
+                    kernel: 3,
+                    stride: 1,
+                    padding: 1,
+                    groups: 1,
+                    bias: false,
+                };
                 let side = if draw.below(4) == 0 { value } else { b.add(&format!("{name}.conv"), conv, &[value]).unwrap() };
                 value = b.add(&format!("{name}.add"), Op::Add, &[side, value]).unwrap();
                 value = b.add(&format!("{name}.relu"), Op::Activation(Activation::Relu), &[value]).unwrap();
@@ -117,7 +135,8 @@ fn random_networks_agree_with_the_reference_at_every_level_and_on_any_number_of_
                     ema_decay: None,
                 };
                 let mut engine =
-                    NativeEngine::new(graph.clone(), NativeOptions { threads, max_batch: n, level: Some(level), train: Some(options) }).unwrap();
+                    NativeEngine::new(graph.clone(), NativeOptions { threads, max_batch: n, level: Some(level), train: Some(options) })
+                        .unwrap();
                 engine.load_model_state(&start).unwrap();
                 let what = format!("case {case}, {}, {threads} threads, n {n}, {graph:?}", level.name());
                 let mut logits = vec![0.0; n * 7];

@@ -4,7 +4,7 @@
 //! the same bits for any number of threads, in any order of work, and after any resume. A generator with state was
 //! refused for that reason. The mixing function is the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast
 //! splittable pseudorandom number generators", OOPSLA 2014); it is short enough to be repeated in Python, which the
-//! goldens and the PyTorch comparison do (`tests/golden/make/`, `bench/`).
+//! goldens and the PyTorch comparison do (`bench/anmok_random.py`).
 
 const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -121,17 +121,17 @@ impl Stream {
 mod tests {
     use super::*;
 
-    /// The Python side (goldens, bench) repeats these functions: the constants here are what it checks itself against.
+    /// `bench/anmok_random.py` repeats these functions for the goldens and the PyTorch comparison, and checks itself
+    /// against the same constants when it is imported.
     #[test]
     fn the_sequence_never_changes() {
         assert_eq!(mix(1), 0x5692_161d_100b_05e5);
-        assert_eq!([bits(key(&[1, 2]), 0), bits(key(&[1, 2]), 1)], [bits(key(&[1, 2]), 0), Stream::new(&[1, 2]).nth_bits(1)]);
-    }
-
-    impl Stream {
-        fn nth_bits(&mut self, n: usize) -> u64 {
-            (0..=n).map(|_| self.next_bits()).last().unwrap()
-        }
+        assert_eq!(key(&[1, 2]), 0x177f_3084_c194_faea);
+        assert_eq!(key(&[0, u64::from_be_bytes(*b"valsplit")]), 0xd5db_86e8_99db_4dfb);
+        let mut stream = Stream::new(&[1, 2]);
+        assert_eq!([stream.next_bits(), stream.next_bits()], [0xcfbf_573d_37e6_c924, 0x101b_2e6b_830f_194b]);
+        assert_eq!(bits(key(&[1, 2]), 1), 0x101b_2e6b_830f_194b);
+        assert_eq!(uniform_at(key(&[1, 2]), 3), 0.477_212_97);
     }
 
     #[test]

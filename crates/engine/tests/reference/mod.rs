@@ -30,7 +30,16 @@ fn act(kind: Activation, u: f64) -> (f64, f64) {
     match kind {
         Activation::Relu => (u.max(0.0), f64::from(u8::from(u > 0.0))),
         Activation::Hardsigmoid => (gate, if u > -3.0 && u < 3.0 { 1.0 / 6.0 } else { 0.0 }),
-        Activation::Hardswish => (u * gate, if u <= -3.0 { 0.0 } else if u < 3.0 { u / 3.0 + 0.5 } else { 1.0 }),
+        Activation::Hardswish => (
+            u * gate,
+            if u <= -3.0 {
+                0.0
+            } else if u < 3.0 {
+                u / 3.0 + 0.5
+            } else {
+                1.0
+            },
+        ),
     }
 }
 
