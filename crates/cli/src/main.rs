@@ -1,2 +1,39 @@
-//! anmok
-fn main() {}
+//! The binary `anmok`: reads settings, joins the crates that compute with those that record, and talks to the user.
+//!
+//! - [`commands`]: the subcommands, one file each
+//! - [`settings`]: every setting, and how flags, variables and files are laid over each other
+//! - [`terminal`], [`logging`]: what is printed and logged
+//! - [`training`]: a run from settings to its end
+//! - [`tracking`], [`recorder`]: the store, and the training loop's record in it
+//! - [`machine`]: what this computer is
+//! - [`signals`], [`metrics_endpoint`], [`failure`]: how a run is stopped, watched, and how it fails
+
+// This is the one crate that may look at the environment and print.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros)]
+
+mod commands;
+mod failure;
+mod logging;
+mod machine;
+mod metrics_endpoint;
+mod recorder;
+mod settings;
+mod signals;
+mod terminal;
+mod tracking;
+mod training;
+
+use clap::Parser;
+use std::process::ExitCode;
+use terminal::style::Style;
+
+fn main() -> ExitCode {
+    let cli = commands::Cli::parse();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint!("{}", failure::render(&error, Style::new(settings::output::Color::Auto, &std::io::stderr())));
+            ExitCode::from(failure::exit_code(&error))
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The subcommands: what can be typed, and where it is done.
+
+mod completions;
+mod config;
+mod doctor;
+mod model;
+mod quickstart;
+mod runs;
+mod train;
+
+use crate::settings::env_file::EnvFile;
+use crate::settings::recipe_file::RecipeFile;
+use crate::settings::resolve::{Inputs, resolve};
+use crate::settings::{Problems, Resolved, Section};
+use anmok_train::Recipe;
+use clap::{Parser, Subcommand};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+Examples:
+  anmok quickstart                               a trained, evaluated, tracked model in about a minute, without a network
+  anmok train --recipe seed                      MobileNetV3-Small on CIFAR-10
+  anmok train --recipe cifar10-strong --seed 1   a recipe made to learn well, with one setting changed
+  anmok train --resume latest                    go on with the run that was started last
+  anmok evaluate --run-id latest                 test its model, with pictures
+  anmok runs list --filter 'metrics.val_accuracy > 0.6' --order-by 'metrics.val_accuracy DESC'
+
+Settings are taken from flags, then environment variables, then the recipe named by --recipe, then .env, then defaults:
+`anmok config show` prints each with its value and where it came from.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage or settings, 130 and 143 stopped in good order by SIGINT or SIGTERM.";
+
+/// Trains, evaluates and tracks vision models.
+#[derive(Debug, Parser)]
+#[command(name = "anmok", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub struct Cli {
+    /// Read environment variables from this file instead of .env; `none` reads no file [env: ANMOK_ENV_FILE]
+    #[arg(long, global = true, value_name = "FILE", display_order = 1000)]
+    env_file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train, evaluate and track a model on the built-in images, in about a minute and without a network
+    Quickstart(quickstart::Quickstart),
+    /// Train a network, tracked as a run
+    #[command(after_help = train::EXAMPLES)]
+    Train(Box<train::Train>),
+    /// What can be said about the networks: list, summary
+    Model(model::Model),
+    /// What has been recorded: list, show, compare
+    Runs(runs::Runs),
+    /// Settings: values and where they came from
+    Config(config::Config),
+    /// Look at this machine: cores, SIMD, memory, disk, data, tracking store
+    Doctor(doctor::Doctor),
+    /// Print the completion script of a shell
+    Completions(completions::Completions),
+}
+
+impl Cli {
+    /// Does what was typed.
+    pub fn run(self) -> anyhow::Result<()> {
+        let surroundings = Surroundings::read(self.env_file)?;
+        match self.command {
+            Command::Quickstart(command) => command.run(&surroundings),
+            Command::Train(command) => command.run(&surroundings),
+            Command::Model(command) => command.run(&surroundings),
+            Command::Runs(command) => command.run(&surroundings),
+            Command::Config(command) => command.run(&surroundings),
+            Command::Doctor(command) => command.run(&surroundings),
+            Command::Completions(command) => command.run(),
+        }
+    }
+}
+
+/// Where settings come from besides flags.
+pub struct Surroundings {
+    environment: BTreeMap<String, String>,
+    env_file: Option<EnvFile>,
+}
+
+impl Surroundings {
+    fn read(env_file: Option<PathBuf>) -> Result<Self, Problems> {
+        let environment: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+            .collect();
+        let named = env_file.or_else(|| environment.get("ANMOK_ENV_FILE").map(PathBuf::from));
+        let env_file = EnvFile::find(named.as_deref()).map_err(|problem| Problems(vec![problem]))?;
+        Ok(Self { environment, env_file })
+    }
+
+    /// The settings of `sections`.
+    pub fn resolve(&self, sections: &[&'static Section], given: Given<'_>) -> Result<Resolved, Problems> {
+        let recipe = given.recipe.map(RecipeFile::find).transpose();
+        // A recipe that cannot be read does not hide what is wrong with the other places.
+        let (recipe, mut problems) = recipe.map_or_else(|problems| (None, problems), |recipe| (recipe, vec![]));
+        let inputs = Inputs {
+            sections,
+            flags: given.flags,
+            environment: &self.environment,
+            recipe: recipe.as_ref(),
+            saved: given.saved,
+            env_file: self.env_file.as_ref(),
+        };
+        match resolve(&inputs) {
+            Ok(mut resolved) if problems.is_empty() => {
+                resolved.warnings.extend(self.env_file.iter().flat_map(EnvFile::suspects));
+                Ok(resolved)
+            }
+            Ok(_) => Err(Problems(problems)),
+            Err(more) => {
+                problems.extend(more.0);
+                Err(Problems(problems))
+            }
+        }
+    }
+}
+
+/// What the command line says about settings.
+#[derive(Default, Clone, Copy)]
+pub struct Given<'a> {
+    /// Settings given as flags.
+    pub flags: &'a [(&'static str, String)],
+    /// `--recipe`.
+    pub recipe: Option<&'a str>,
+    /// The run that is resumed, with its recipe.
+    pub saved: Option<(&'a str, &'a Recipe)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,111 @@
+//! Named recipes: TOML files with some of a recipe's keys. Those of `recipes/` are compiled in.
+
+use super::value::Kind;
+use super::{Problem, SECTIONS, Setting, Source, nearest};
+use std::path::Path;
+use toml::de::{DeTable, DeValue};
+
+/// The recipes that `--recipe NAME` knows, with their text.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("seed", include_str!("../../../../recipes/seed.toml")),
+    ("quickstart", include_str!("../../../../recipes/quickstart.toml")),
+    ("cifar10-strong", include_str!("../../../../recipes/cifar10-strong.toml")),
+    ("cifar100", include_str!("../../../../recipes/cifar100.toml")),
+    ("fashion-mnist", include_str!("../../../../recipes/fashion-mnist.toml")),
+    ("resnet18", include_str!("../../../../recipes/resnet18.toml")),
+];
+
+/// A value that a recipe sets.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The setting's name.
+    pub name: &'static str,
+    /// The value as a flag would give it.
+    pub text: String,
+    /// Where it stands.
+    pub source: Source,
+}
+
+/// The settings of a named recipe.
+#[derive(Debug, Clone, Default)]
+pub struct RecipeFile {
+    /// What it sets.
+    pub entries: Vec<Entry>,
+}
+
+impl RecipeFile {
+    /// Reads the built-in recipe or the file that `name` stands for. Every unknown key and every value of a wrong type is reported.
+    pub fn find(name: &str) -> Result<Self, Vec<Problem>> {
+        let flag = Source::Flag { flag: "recipe".to_owned() };
+        let problem = |message| vec![Problem { subject: name.to_owned(), source: flag, message }];
+        if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+            return Self::parse(name, text);
+        }
+        if name.ends_with(".toml") || name.contains('/') || Path::new(name).is_file() {
+            return match std::fs::read_to_string(name) {
+                Ok(text) => Self::parse(name, &text),
+                Err(e) => Err(problem(format!("the recipe file cannot be read: {e}"))),
+            };
+        }
+        let names: Vec<&str> = BUILT_IN.iter().map(|(known, _)| *known).collect();
+        let near = nearest(name, names.iter().copied()).map_or(String::new(), |near| format!("did you mean {near}? "));
+        Err(problem(format!(
+            "no such recipe: {near}Built in are {}; a file is named by its path, for example ./{name}.toml",
+            names.join(", ")
+        )))
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        let line_of = |offset: usize| text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let source = |offset: usize| Source::Recipe { name: name.to_owned(), line: line_of(offset) };
+        let table = DeTable::parse(text).map_err(|e| {
+            let offset = e.span().map_or(0, |span| span.start);
+            vec![Problem { subject: "syntax".to_owned(), source: source(offset), message: e.message().to_owned() }]
+        })?;
+        let (mut entries, mut problems) = (vec![], vec![]);
+        for (key, value) in table.into_inner() {
+            let source = source(key.span().start);
+            let key = key.into_inner();
+            let taken = setting(&key).and_then(|setting| {
+                text_of(setting.value.kind(), value.get_ref())
+                    .map(|text| (setting.name, text))
+                    .ok_or_else(|| format!("must be {}, and of type {}", setting.value.allowed(), setting.value.kind()))
+            });
+            match taken {
+                Ok((name, text)) => entries.push(Entry { name, text, source }),
+                Err(message) => problems.push(Problem { subject: key.into_owned(), source, message }),
+            }
+        }
+        if problems.is_empty() { Ok(Self { entries }) } else { Err(problems) }
+    }
+}
+
+/// The recipe's setting of this name, or why there is none.
+fn setting(key: &str) -> Result<&'static Setting, String> {
+    let of_recipe = || SECTIONS.iter().filter(|section| section.of_recipe).flat_map(|section| section.settings);
+    if let Some(setting) = of_recipe().find(|setting| setting.name == key) {
+        return Ok(setting);
+    }
+    if let Some(other) = SECTIONS.iter().flat_map(|section| section.settings).find(|setting| setting.name == key) {
+        return Err(format!("not part of a recipe: use --{} or {}", other.flag(), other.variables().join(" or ")));
+    }
+    match nearest(key, of_recipe().map(|setting| setting.name)) {
+        Some(near) => Err(format!("no such setting: did you mean {near}?")),
+        None => Err("no such setting: `anmok config show` lists them".to_owned()),
+    }
+}
+
+/// A TOML value as the text that a flag would give, if it has the right type.
+fn text_of(kind: Kind, value: &DeValue<'_>) -> Option<String> {
+    match (kind, value) {
+        (Kind::Text, DeValue::String(text)) => Some(text.to_string()),
+        (Kind::Whole | Kind::Real, DeValue::Integer(number)) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        (Kind::Real, DeValue::Float(number)) => Some(number.as_str().to_owned()),
+        (Kind::Switch, DeValue::Boolean(on)) => Some(on.to_string()),
+        (Kind::List, DeValue::Array(items)) => {
+            let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+            texts.filter(|texts| texts.iter().all(|text| !text.contains(','))).map(|texts| texts.join(","))
+        }
+        _ => None,
+    }
+}

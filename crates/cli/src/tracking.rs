@@ -1,0 +1,88 @@
+//! The tracking store as commands use it: opening it, and finding the run that a user means.
+
+use crate::failure::Usage;
+use crate::settings::{Settings, without_password};
+use anmok_protocol::{Run, RunFilter, RunOrder, ViewType};
+use anmok_tracking::{ExperimentQuery, NewExperiment, RunQuery, RunStore, StoreOptions};
+use anyhow::Context;
+use std::sync::Arc;
+
+/// The fewest digits of a run id that stand for the whole.
+const SHORTEST_PREFIX: usize = 4;
+
+/// Opens the store of the settings.
+pub fn open(settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
+    let options = StoreOptions { artifact_root: Some(settings.artifact_root.display().to_string()), ..StoreOptions::default() };
+    let store = anmok_tracking::open(&settings.tracking_uri, &options)
+        .with_context(|| format!("the tracking store {} cannot be used", without_password(&settings.tracking_uri)))?;
+    Ok(Arc::from(store))
+}
+
+/// Every active experiment.
+pub fn experiments(store: &dyn RunStore) -> anyhow::Result<Vec<anmok_protocol::Experiment>> {
+    let mut query = ExperimentQuery::default();
+    let mut all = vec![];
+    loop {
+        let page = store.search_experiments(&query)?;
+        all.extend(page.items);
+        match page.next_page_token {
+            Some(token) => query.page_token = Some(token),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// The id of the experiment of this name, which is made if it does not exist.
+pub fn experiment_id(store: &dyn RunStore, name: &str) -> anyhow::Result<String> {
+    if let Some(experiment) = store.experiment_by_name(name)? {
+        return Ok(experiment.experiment_id);
+    }
+    let made = store.create_experiment(&NewExperiment { name: name.to_owned(), ..NewExperiment::default() });
+    match made {
+        Ok(id) => Ok(id),
+        // Another process may have made it in the meantime.
+        Err(e) => match store.experiment_by_name(name)? {
+            Some(experiment) => Ok(experiment.experiment_id),
+            None => Err(e).with_context(|| format!("the experiment {name:?} cannot be made")),
+        },
+    }
+}
+
+/// Runs of all active experiments that match `filter`, the one that was started last first, at most `most`.
+pub fn latest_runs(store: &dyn RunStore, filter: &str, most: usize) -> anyhow::Result<Vec<Run>> {
+    let query = RunQuery {
+        experiment_ids: experiments(store)?.into_iter().map(|experiment| experiment.experiment_id).collect(),
+        filter: RunFilter::parse(filter)?,
+        order_by: vec![RunOrder::parse("attributes.start_time DESC")?],
+        view: ViewType::ActiveOnly,
+        max_results: most,
+        ..RunQuery::default()
+    };
+    Ok(store.search_runs(&query)?.items)
+}
+
+/// The run that `text` means: an id, the first digits of one, a run's name, or `latest`, of which `latest_filter` says
+/// what counts.
+pub fn find_run(store: &dyn RunStore, text: &str, latest_filter: &str) -> anyhow::Result<Run> {
+    if text == "latest" {
+        let runs = latest_runs(store, latest_filter, 1)?;
+        let condition = if latest_filter.is_empty() { String::new() } else { format!(" with {latest_filter}") };
+        return runs.into_iter().next().with_context(|| format!("there is no run{condition}: `anmok runs list` shows all there are"));
+    }
+    if let Some(run) = store.run(text)? {
+        return Ok(run);
+    }
+    let hexadecimal = text.len() >= SHORTEST_PREFIX && text.len() < 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut found = if hexadecimal { latest_runs(store, &format!("attributes.run_id LIKE '{text}%'"), 3)? } else { vec![] };
+    if found.is_empty() && !text.contains('\'') {
+        found = latest_runs(store, &format!("attributes.run_name = '{text}'"), 3)?;
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(Usage(format!("no run has the id or name {text:?}: `anmok runs list` shows all there are")).into()),
+        _ => {
+            let ids: Vec<&str> = found.iter().map(|run| run.info.run_id.as_str()).collect();
+            Err(Usage(format!("{text:?} means several runs: {}; type more of the id", ids.join(", "))).into())
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A training run from settings to its end in the tracking store; `train` and `quickstart` are its commands.
+//!
+//! Everything that can be refused is refused before the run exists: settings, data, network, memory, store. From then on
+//! whatever happens ends in the run's status: FINISHED, FAILED, or KILLED by a signal.
+//!
+//! - [`resume`]: the run to go on with, and its checkpoint
+//! - [`provenance`]: the tags that tell where a run came from
+//! - [`results`]: what a finished run leaves among its artifacts
+
+pub mod provenance;
+pub mod results;
+pub mod resume;
+
+use crate::failure::Interrupted;
+use crate::logging::{self, TrainingLog};
+use crate::recorder::Recorder;
+use crate::settings::{Resolved, Settings};
+use crate::signals::Stop;
+use crate::terminal::progress::{self, TrainingProgress};
+use crate::terminal::style::Style;
+use crate::terminal::units;
+use crate::{machine, metrics_endpoint, tracking};
+use anmok_data::Splits;
+use anmok_engine::Engine;
+use anmok_engine::native::{NativeEngine, NativeOptions};
+use anmok_protocol::{Run, RunStatus};
+use anmok_tracking::{NewRun, RunStore, RunUpdate, RunWriter, now_ms};
+use anmok_train::run_log::RunLog;
+use anmok_train::{Ending, Job, LiveFigures, Outcome};
+use anyhow::Context;
+use resume::Resumption;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A run that has come to its end.
+pub struct Finished {
+    pub run: Run,
+    pub outcome: Outcome,
+    pub artifacts: results::Places,
+}
+
+/// Trains by `resolved`, as a new run or as the one that `resumption` names.
+pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str) -> anyhow::Result<Finished> {
+    let settings = &resolved.settings;
+    let human = settings.log_format == crate::settings::output::LogFormat::Human;
+    let bars = progress::bars(human);
+    let log_file = TrainingLog::open(&settings.log_dir)?;
+    logging::start(settings, &bars, Some(log_file.clone()));
+    resolved.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let stop = Stop::on_signals()?;
+
+    let store = tracking::open(settings)?;
+    let data = anmok_data::open(&settings.recipe.dataset, &settings.recipe.open_options(&settings.data_dir))?;
+    let mut engine = engine(settings, &data)?;
+    if resumption.is_none() {
+        let initial = settings.recipe.initial_weights(engine.graph())?;
+        if !initial.replaced.is_empty() {
+            tracing::warn!("{} had another shape in the weights file and start anew", initial.replaced.join(", "));
+        }
+        engine.load_model_state(&initial.state)?;
+    }
+    let live = Arc::new(LiveFigures::new());
+    if let Some(address) = settings.metrics_addr {
+        let bound = metrics_endpoint::serve(address, live.clone())?;
+        tracing::info!("metrics for Prometheus at http://{bound}/metrics");
+    }
+
+    let folder = |run_id: &str| settings.checkpoint_dir.join(run_id);
+    let (run, claim, checkpoint) = match resumption {
+        Some(resumption) => {
+            store.update_run(&resumption.run.info.run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
+            (resumption.run, resumption.claim, Some(resumption.checkpoint))
+        }
+        None => {
+            let run = new_run(store.as_ref(), settings, command)?;
+            let claim = Claim::take(&folder(&run.info.run_id), &run.info.run_id);
+            let claim = claim.inspect_err(|_| fail(store.as_ref(), &run.info.run_id))?;
+            (run, claim, None)
+        }
+    };
+    let run_id = run.info.run_id.clone();
+    let recorded = RunWriter::open(store.clone(), &run_id).map(Recorder::new);
+    let mut recorder = recorded.inspect_err(|_| fail(store.as_ref(), &run_id))?;
+    say_what_begins(settings, engine.as_ref(), &data, &run, checkpoint.is_some());
+
+    let work = || -> anyhow::Result<Outcome> {
+        log_file.copy_to(&claim.folder.join(results::LOG))?;
+        results::save_recipe(&settings.recipe, &claim.folder, &mut recorder)?;
+        let style = Style::new(settings.color, &std::io::stderr());
+        let mut progress = TrainingProgress::new(&bars, style);
+        let outcome = anmok_train::train(Job {
+            engine: engine.as_mut(),
+            data: &data,
+            recipe: &settings.recipe,
+            log: &mut recorder,
+            progress: &mut progress,
+            live: &live,
+            stop: &stop.asked,
+            checkpoints: &claim.folder,
+            run_id: &run_id,
+            resume: checkpoint,
+        })?;
+        drop(progress);
+        results::save(&outcome, &settings.recipe, &data, &claim.folder, &mut recorder)?;
+        Ok(outcome)
+    };
+    let worked = work();
+    let status = match &worked {
+        Ok(outcome) if outcome.ending == Ending::Interrupted => RunStatus::Killed,
+        Ok(_) => RunStatus::Finished,
+        Err(e) => {
+            tracing::debug!("the run failed: {e:#}");
+            RunStatus::Failed
+        }
+    };
+    if let Ok(outcome) = &worked {
+        say_what_tracking_cost(outcome, &recorder);
+    }
+    recorder.artifact(&format!("logs/{}", results::LOG), &claim.folder.join(results::LOG));
+    let stored = recorder.finish(status);
+    let outcome = worked.with_context(|| format!("run {} ({run_id}) failed", run.info.run_name))?;
+    stored.with_context(|| {
+        format!("run {run_id} is trained, but its record could not be completed; checkpoints are in {}", claim.folder.display())
+    })?;
+    if outcome.ending == Ending::Interrupted {
+        let message = format!(
+            "run {} ({run_id}) is stopped and its checkpoint saved\n  go on with: anmok train --resume {run_id}",
+            run.info.run_name
+        );
+        return Err(Interrupted { signal: stop.signal().unwrap_or(signal_hook::consts::SIGTERM), message }.into());
+    }
+    results::remove_staged(&claim.folder);
+    let artifacts = results::Places::of(store.as_ref(), &run)?;
+    Ok(Finished { run, outcome, artifacts })
+}
+
+/// The engine that trains, its weights still to be loaded.
+fn engine(settings: &Settings, data: &Splits) -> anyhow::Result<Box<dyn Engine>> {
+    let graph = settings.recipe.graph(&data.train)?;
+    machine::check_batch_fits(&graph, settings.recipe.batch_size)?;
+    let train = settings.recipe.train_options(&graph)?;
+    let options = NativeOptions {
+        threads: settings.threads,
+        max_batch: settings.recipe.batch_size,
+        level: Some(settings.simd_level().map_err(crate::failure::Usage)?),
+        train: Some(train),
+    };
+    Ok(Box::new(NativeEngine::new(graph, options)?))
+}
+
+fn new_run(store: &dyn RunStore, settings: &Settings, command: &str) -> anyhow::Result<Run> {
+    let run = store.create_run(&NewRun {
+        experiment_id: tracking::experiment_id(store, &settings.experiment_name)?,
+        run_name: settings.run_name.clone(),
+        user_id: provenance::user(),
+        start_time: now_ms(),
+        tags: provenance::tags(command),
+    })?;
+    Ok(run)
+}
+
+/// Marks a run that could not even begin.
+fn fail(store: &dyn RunStore, run_id: &str) {
+    let failed = RunUpdate { status: Some(RunStatus::Failed), end_time: Some(now_ms()), ..RunUpdate::default() };
+    if let Err(e) = store.update_run(run_id, &failed) {
+        tracing::warn!("run {run_id} cannot be marked FAILED: {e}");
+    }
+}
+
+fn say_what_begins(settings: &Settings, engine: &dyn Engine, data: &Splits, run: &Run, resumed: bool) {
+    let info = engine.info();
+    let graph = engine.graph();
+    tracing::info!(
+        run_id = run.info.run_id,
+        run_name = run.info.run_name,
+        "{} run {} ({}) in experiment {}",
+        if resumed { "resuming" } else { "starting" },
+        run.info.run_name,
+        run.info.run_id,
+        settings.experiment_name
+    );
+    tracing::info!(
+        model = graph.name,
+        dataset = data.train.name(),
+        device = info.device,
+        simd_level = info.level,
+        threads = info.threads,
+        "{} with {} parameters on {} ({} images), {} threads, {}",
+        graph.name,
+        units::grouped(graph.parameter_count() as u64),
+        data.train.name(),
+        units::grouped(data.train.len() as u64),
+        info.threads,
+        info.level
+    );
+}
+
+/// CPU time inside the record against the CPU time of the whole process.
+fn say_what_tracking_cost(outcome: &Outcome, recorder: &Recorder) {
+    let process = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let process = process.tv_sec as f64 + process.tv_nsec as f64 * 1e-9;
+    let tracking = outcome.tracking.cpu.as_secs_f64() + recorder.cpu_seconds();
+    let share = tracking / process.max(1e-9);
+    tracing::debug!(tracking_cpu_seconds = tracking, process_cpu_seconds = process, "tracking took {:.2} % of the CPU time", share * 100.0);
+}
+
+/// The folder of a run's checkpoints, held by this process: no other one trains the same run.
+pub struct Claim {
+    /// `CHECKPOINT_DIR/RUN_ID`.
+    pub folder: PathBuf,
+    _lock: File,
+}
+
+impl Claim {
+    /// Makes the folder and locks it until the claim is dropped or the process ends, however it ends.
+    pub fn take(folder: &Path, run_id: &str) -> anyhow::Result<Self> {
+        let remedy = || {
+            format!("cannot write the folder {} for checkpoints: make it writable, or name another with --checkpoint-dir", folder.display())
+        };
+        std::fs::create_dir_all(folder).with_context(remedy)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).with_context(remedy)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                anyhow::bail!("run {run_id} is being trained by another process on this machine: stop that one first")
+            }
+            Err(std::fs::TryLockError::Error(e)) => Err(e).with_context(remedy),
+        }
+    }
+}
