@@ -6,7 +6,9 @@ use anmok_graph::{Graph, NamedTensor};
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// PyTorch's rule: BatchNorm in training needs more than one value per channel.
-    #[error("Expected more than 1 value per channel when training, got input size [{batch}, {channels}, {height}, {width}] at {node}: use a batch of at least 2 images")]
+    #[error(
+        "Expected more than 1 value per channel when training, got input size [{batch}, {channels}, {height}, {width}] at {node}: use a batch of at least 2 images"
+    )]
     OneValuePerChannel {
         /// The BatchNorm node.
         node: String,

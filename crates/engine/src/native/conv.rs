@@ -62,6 +62,13 @@ impl Geometry {
         let first = out * self.stride;
         self.padding.saturating_sub(first)..(size + self.padding).saturating_sub(first).min(self.kernel)
     }
+
+    /// The output rows (or columns) for which kernel row `tap` falls inside a side of `size`.
+    pub fn outputs(&self, tap: usize, size: usize, out_size: usize) -> std::ops::Range<usize> {
+        let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
+        let end = (size + self.padding).saturating_sub(tap).div_ceil(self.stride).min(out_size);
+        first..end
+    }
 }
 
 /// How a layer is worked out.
@@ -286,6 +293,16 @@ unsafe fn copy_windows(g: &Geometry, x: At, first_row: usize, rows: usize, first
             let mut out = to.ptr().add(row * g.depth());
             for ky in 0..g.kernel {
                 let in_y = (y + ky).wrapping_sub(g.padding);
+                let width = g.kernel * channels;
+                if channels == g.in_c && in_y < g.in_h && left >= g.padding && left - g.padding + g.kernel <= g.in_w {
+                    // The window's row lies within the image: one run of floats.
+                    let from = image.add((in_y * g.in_w + left - g.padding) * g.in_c);
+                    for i in 0..width {
+                        *out.add(i) = *from.add(i);
+                    }
+                    out = out.add(width);
+                    continue;
+                }
                 for kx in 0..g.kernel {
                     let in_x = (left + kx).wrapping_sub(g.padding);
                     if in_y < g.in_h && in_x < g.in_w {

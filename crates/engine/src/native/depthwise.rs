@@ -117,7 +117,9 @@ unsafe fn backward_weight_group<S: Simd, const V: usize>(b: &BackwardWeight<'_>,
     let g = b.g;
     unsafe {
         for ky in 0..g.kernel {
+            let rows = g.outputs(ky, g.in_h, g.out_h);
             for kx in 0..g.kernel {
+                let columns = g.outputs(kx, g.in_w, g.out_w);
                 let dw = b.dw.ptr().add((ky * g.kernel + kx) * g.in_c + channel);
                 let mut total = if b.accumulate { load_group::<S, V>(dw, last) } else { [S::splat(0.0); V] };
                 // Two levels of sums: per image, then over the images, so that no long sum loses bits.
@@ -125,21 +127,19 @@ unsafe fn backward_weight_group<S: Simd, const V: usize>(b: &BackwardWeight<'_>,
                     let x = b.x.ptr().add(image * g.in_elements() + channel).cast_const();
                     let dz = b.dz.ptr().add(image * g.out_elements() + channel).cast_const();
                     let mut sums = [S::splat(0.0); V];
-                    for out_y in 0..g.out_h {
-                        if !g.inside(out_y, g.in_h).contains(&ky) {
-                            continue;
-                        }
+                    for out_y in rows.clone() {
                         let in_y = out_y * g.stride + ky - g.padding;
-                        for out_x in 0..g.out_w {
-                            if !g.inside(out_x, g.in_w).contains(&kx) {
-                                continue;
-                            }
-                            let in_x = out_x * g.stride + kx - g.padding;
-                            let values = load_group::<S, V>(x.add((in_y * g.in_w + in_x) * g.in_c), last);
-                            let slopes = load_group::<S, V>(dz.add((out_y * g.out_w + out_x) * g.out_c), last);
+                        let mut values_at =
+                            x.wrapping_add((in_y * g.in_w + columns.start * g.stride + kx).wrapping_sub(g.padding) * g.in_c);
+                        let mut slopes_at = dz.wrapping_add((out_y * g.out_w + columns.start) * g.out_c);
+                        for _ in columns.clone() {
+                            let values = load_group::<S, V>(values_at, last);
+                            let slopes = load_group::<S, V>(slopes_at, last);
                             for v in 0..V {
                                 sums[v] = S::fma(values[v], slopes[v], sums[v]);
                             }
+                            values_at = values_at.wrapping_add(g.stride * g.in_c);
+                            slopes_at = slopes_at.wrapping_add(g.out_c);
                         }
                     }
                     for v in 0..V {

@@ -172,7 +172,8 @@ impl Kernel for MaxPoolBackward {
                         let mut dx = load_group::<S, V>(to, last);
                         let (below, above) = (S::splat(tap as f32 - 0.5), S::splat(tap as f32 + 0.5));
                         for v in 0..V {
-                            let share = S::if_greater(winner[v], below, S::if_greater(above, winner[v], dy[v], S::splat(0.0)), S::splat(0.0));
+                            let share =
+                                S::if_greater(winner[v], below, S::if_greater(above, winner[v], dy[v], S::splat(0.0)), S::splat(0.0));
                             dx[v] = S::add(dx[v], share);
                         }
                         store_group::<S, V>(to, dx, last);

@@ -22,9 +22,7 @@ mod state;
 
 pub use simd::Level;
 
-use crate::{
-    BatchOutcome, Engine, EngineError, EngineInfo, Rule, Targets, TrainOptions, TrainPass, Update, UpdateOutcome, Weights,
-};
+use crate::{BatchOutcome, Engine, EngineError, EngineInfo, Rule, Targets, TrainOptions, TrainPass, Update, UpdateOutcome, Weights};
 use anmok_graph::{Graph, NamedTensor, TensorData};
 use memory::Block;
 use optimizer::{Step, UpdateKernel, moments};
@@ -109,8 +107,7 @@ impl NativeEngine {
         }
         let threads = if options.threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { options.threads };
         let pool = Pool::new(threads);
-        let train_plan =
-            options.train.as_ref().map(|t| TrainPlan { trainable: &t.trainable, decay_norm_and_bias: t.decay_norm_and_bias });
+        let train_plan = options.train.as_ref().map(|t| TrainPlan { trainable: &t.trainable, decay_norm_and_bias: t.decay_norm_and_bias });
         let plan = Plan::new(&graph, max_batch, level.lanes(), train_plan)?;
         let mut buffers = Block::zeroed(plan.buffers);
         state::initial_buffers(&plan, buffers.as_mut_slice());
@@ -436,7 +433,9 @@ impl NativeEngine {
             Weights::Live => Ok(None),
             Weights::Ema => {
                 let average = self.training.as_ref().and_then(|t| t.average.as_ref());
-                average.map(Some).ok_or_else(|| EngineError::Unsupported("no moving average of the weights is kept (ema_decay is off)".to_owned()))
+                average
+                    .map(Some)
+                    .ok_or_else(|| EngineError::Unsupported("no moving average of the weights is kept (ema_decay is off)".to_owned()))
             }
         }
     }

@@ -120,7 +120,13 @@ impl<'a> Pass<'a> {
             let (cols, depth) = (conv.g.group_out(), conv.g.depth());
             for group in 0..conv.g.groups {
                 for panel in 0..cols.div_ceil(width) {
-                    panels.push((weight + group * cols * depth, conv.packed + group * cols.div_ceil(width) * width * depth, cols, depth, panel));
+                    panels.push((
+                        weight + group * cols * depth,
+                        conv.packed + group * cols.div_ceil(width) * width * depth,
+                        cols,
+                        depth,
+                        panel,
+                    ));
                 }
             }
         }
@@ -505,7 +511,8 @@ impl<'a> Pass<'a> {
             });
             let rows = (n * positions) as f64;
             for channel in 0..channels {
-                let (sum_d, sum_dz) = (self.sum_of_parts(chunks, 2 * stride, channel), self.sum_of_parts(chunks, 2 * stride, stride + channel));
+                let (sum_d, sum_dz) =
+                    (self.sum_of_parts(chunks, 2 * stride, channel), self.sum_of_parts(chunks, 2 * stride, stride + channel));
                 unsafe {
                     let inverse_std = f64::from(*slope.ptr().add(channel));
                     *mean_d.ptr().add(channel) = (sum_d / rows) as f32;

@@ -95,14 +95,7 @@ pub(crate) fn check(expected: &[NamedTensor], state: &[NamedTensor]) -> Result<(
 }
 
 /// Takes over a checked state dict.
-pub(crate) fn write(
-    graph: &Graph,
-    plan: &Plan,
-    state: &[NamedTensor],
-    parameters: &mut [f32],
-    buffers: &mut [f32],
-    counters: &mut [i64],
-) {
+pub(crate) fn write(graph: &Graph, plan: &Plan, state: &[NamedTensor], parameters: &mut [f32], buffers: &mut [f32], counters: &mut [i64]) {
     let find = |name: &str| state.iter().find(|t| t.name == name).map(|t| &t.data);
     for (slot, parameter) in plan.slots.iter().zip(&graph.parameters) {
         if let Some(TensorData::F32(values)) = find(&parameter.name) {
