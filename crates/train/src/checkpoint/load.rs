@@ -111,7 +111,7 @@ impl Checkpoint {
 
 /// Settings that decide the network, the images or their order: a changed one would make the position in the epoch, the
 /// optimizer's state or the series of metrics meaningless. Everything else may change on resume.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 17] = [
     "model_name",
     "stem",
     "width_multiplier",
@@ -128,7 +128,6 @@ const FIXED: [&str; 18] = [
     "optimizer",
     "momentum",
     "ema_decay",
-    "batch_norm_momentum",
     "seed",
 ];
 

@@ -129,7 +129,7 @@ impl Recipe {
         c.whole("batch_size", self.batch_size, 1, 65_536);
         c.whole("accumulate", self.accumulate, 1, 65_536);
         let rate = self.learning_rate;
-        c.number("learning_rate", rate, rate > 0.0 && rate <= 1e6, "more than 0 (Adam: about 0.001; SGD: about 0.1)");
+        c.number("learning_rate", rate, rate > 0.0 && rate <= 1e6, "more than 0, at most 1e6 (usual: 0.001 for Adam, 0.1 for SGD)");
         c.share_below_one("momentum", self.momentum);
         c.check(
             !(self.nesterov && self.momentum == 0.0),
