@@ -1,7 +1,5 @@
 //! Images in memory.
 
-use std::sync::Arc;
-
 use sha2::{Digest, Sha256};
 
 /// Mean and standard deviation per channel, of values in `[0, 1]`.
@@ -56,17 +54,11 @@ impl Shape {
     }
 }
 
-/// Labelled images, one byte per value. Cloning copies pointers only.
-#[derive(Debug, Clone)]
+/// Labelled images, one byte per value. It is large, so it is shared as an `Arc<Dataset>`.
+#[derive(Debug)]
 pub struct Dataset {
-    name: Arc<str>,
-    shape: Shape,
-    images: Arc<[u8]>,
-    labels: Arc<[u32]>,
-    classes: Arc<[String]>,
-    normalisation: Arc<Normalisation>,
-    digest: Arc<str>,
-    source: Arc<str>,
+    contents: Contents,
+    digest: String,
 }
 
 /// What [`Dataset::new`] is made from.
@@ -85,65 +77,56 @@ pub(crate) struct Contents {
 impl Dataset {
     /// The parsers have checked labels and lengths with file and offset; what is asserted here is their promise.
     pub(crate) fn new(contents: Contents) -> Self {
-        let Contents { name, shape, images, labels, classes, normalisation, source } = contents;
+        let Contents { name, shape, images, labels, normalisation, .. } = &contents;
         assert_eq!(images.len(), labels.len() * shape.len(), "{name}: images and labels");
         assert_eq!((normalisation.mean.len(), normalisation.std.len()), (shape.channels, shape.channels), "{name}: normalisation");
-        let digest = digest(shape, &images, &labels);
-        Self {
-            name: name.into(),
-            shape,
-            images: images.into(),
-            labels: labels.into(),
-            classes: classes.into(),
-            normalisation: Arc::new(normalisation),
-            digest: digest.into(),
-            source: source.into(),
-        }
+        let digest = digest(*shape, images, labels);
+        Self { contents, digest }
     }
 
     /// For example `CIFAR10`.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.contents.name
     }
 
     /// Number of images.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.contents.labels.len()
     }
 
     /// Whether there are no images. The loaders refuse empty files, so a loaded data set never is.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.contents.labels.is_empty()
     }
 
     /// The shape of every image.
     pub fn shape(&self) -> Shape {
-        self.shape
+        self.contents.shape
     }
 
     /// All images, `[n, h, w, c]`.
     pub fn images(&self) -> &[u8] {
-        &self.images
+        &self.contents.images
     }
 
     /// One image, `[h, w, c]`. Panics where there is none at `index`.
     pub fn image(&self, index: usize) -> &[u8] {
-        &self.images[index * self.shape.len()..][..self.shape.len()]
+        &self.contents.images[index * self.contents.shape.len()..][..self.contents.shape.len()]
     }
 
     /// One class per image, below `classes().len()`.
     pub fn labels(&self) -> &[u32] {
-        &self.labels
+        &self.contents.labels
     }
 
     /// The classes' names, by label.
     pub fn classes(&self) -> &[String] {
-        &self.classes
+        &self.contents.classes
     }
 
     /// What the network's input is normalised with.
     pub fn normalisation(&self) -> &Normalisation {
-        &self.normalisation
+        &self.contents.normalisation
     }
 
     /// The first 32 hexadecimal digits of a SHA-256 over shape, labels and images as they are in memory.
@@ -153,13 +136,13 @@ impl Dataset {
 
     /// Where the images came from: a folder, an archive, or `built in`.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.contents.source
     }
 
     /// Shapes and counts as JSON, for a run's record.
     pub fn profile(&self) -> String {
-        let Shape { height, width, channels } = self.shape;
-        let (images, classes) = (self.len(), self.classes.len());
+        let Shape { height, width, channels } = self.contents.shape;
+        let (images, classes) = (self.len(), self.contents.classes.len());
         format!(r#"{{"images":{images},"height":{height},"width":{width},"channels":{channels},"classes":{classes}}}"#)
     }
 }

@@ -65,6 +65,9 @@ fn padded(grey: &[u8], channels: usize) -> Vec<u8> {
     images
 }
 
+/// Whose the compiled-in images are, and under which licence.
+pub const SAMPLE_LICENCE: &str = include_str!("../sample/LICENSE");
+
 static SAMPLE: [(&str, &[u8]); 4] = [
     ("train-images-idx3-ubyte", include_bytes!("../sample/train-images-idx3-ubyte.gz")),
     ("train-labels-idx1-ubyte", include_bytes!("../sample/train-labels-idx1-ubyte.gz")),

@@ -30,6 +30,7 @@ mod verify;
 pub use augment::Augmentation;
 pub use dataset::{Dataset, Normalisation, Shape};
 pub use error::DataError;
+pub use fashion_mnist::SAMPLE_LICENCE;
 pub use fetch::{FetchEvent, FetchOptions, Patience, Progress, fetch};
 pub use grid::{Cell, Grid, GridOptions, grid};
 pub use loader::{Batch, LARGEST_BATCH, Loader, LoaderOptions, Order};

@@ -148,3 +148,141 @@ fn unofficial(official: &Official, files: &[files::Contents]) -> Vec<String> {
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::verify;
+
+    /// Six CIFAR-10 files of two records each; image i of a file is all i, its label is the file's number.
+    fn cifar10(folder: &Path) {
+        fs::create_dir_all(folder).unwrap();
+        for (label, file) in official::CIFAR10.files.iter().enumerate() {
+            let record = |value: u8| [vec![label as u8], vec![value; 3072]].concat();
+            fs::write(folder.join(file.name), [record(0), record(1)].concat()).unwrap();
+        }
+    }
+
+    fn message<T: std::fmt::Debug>(result: Result<T, DataError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn whole_records_of_foreign_files_are_taken_with_a_warning_and_fail_verification() {
+        let folder = tempfile::tempdir().unwrap();
+        cifar10(&folder.path().join("cifar-10-batches-bin"));
+        let options = OpenOptions::new(folder.path());
+        let splits = open("cifar10", &options).unwrap();
+        assert_eq!((splits.train.labels(), splits.test.labels()), ([0, 0, 1, 1, 2, 2, 3, 3, 4, 4].as_slice(), [5, 5].as_slice()));
+        assert_eq!(splits.train.image(9), [1; 3072]);
+        assert_eq!(splits.warnings.len(), 6);
+        assert!(
+            splits.warnings[0].contains("data_batch_1.bin: whole records, but not the published CIFAR10 (md5 "),
+            "{}",
+            splits.warnings[0]
+        );
+        let verification = verify("CIFAR10", &options).unwrap();
+        assert!(!verification.passed());
+        assert_eq!((verification.files.len(), verification.files[0].bytes), (6, 6146));
+    }
+
+    #[test]
+    fn the_files_may_lie_in_the_folder_itself_or_in_the_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        cifar10(folder.path());
+        let direct = open("CIFAR10", &OpenOptions::new(folder.path())).unwrap();
+        let packed = tempfile::tempdir().unwrap();
+        let archive = packed.path().join("cifar-10-binary.tar.gz");
+        let mut tar = tar::Builder::new(GzEncoder::new(fs::File::create(&archive).unwrap(), Compression::fast()));
+        tar.append_dir_all("cifar-10-batches-bin", folder.path()).unwrap();
+        tar.into_inner().unwrap().finish().unwrap();
+        let from_archive = open("CIFAR10", &OpenOptions::new(packed.path())).unwrap();
+        assert_eq!(direct.train.digest(), from_archive.train.digest());
+        assert_eq!(from_archive.train.source(), archive.display().to_string());
+        let whole = fs::read(&archive).unwrap();
+        fs::write(&archive, &whole[..whole.len() / 2]).unwrap();
+        assert!(message(open("CIFAR10", &OpenOptions::new(packed.path()))).contains("is truncated or damaged"));
+    }
+
+    #[test]
+    fn faults_are_named_with_file_and_offset() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = OpenOptions::new(folder.path());
+        let text = message(open("CIFAR10", &options));
+        assert!(text.starts_with(&format!("CIFAR10 is not in {}: missing data_batch_1.bin, ", folder.path().display())), "{text}");
+        assert!(text.contains("`anmok data fetch CIFAR10` to download it (170 MB)"), "{text}");
+        cifar10(folder.path());
+        fs::write(folder.path().join("data_batch_3.bin"), vec![0; 4000]).unwrap();
+        assert!(
+            message(open("CIFAR10", &options))
+                .contains("data_batch_3.bin: at byte 3073: a record of 3073 bytes starts here, but only 927 are left")
+        );
+        fs::remove_file(folder.path().join("data_batch_3.bin")).unwrap();
+        assert!(message(open("CIFAR10", &options)).contains("missing data_batch_3.bin. Type"));
+    }
+
+    #[test]
+    fn fashion_mnist_is_read_plain_or_packed_as_torchvision_lays_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let raw = folder.path().join("FashionMNIST/raw");
+        fs::create_dir_all(&raw).unwrap();
+        let images = |n: u8| [&[0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 28, 0, 0, 0, 28][..], &vec![9; usize::from(n) * 784]].concat();
+        let labels = |n: u8| [&[0, 0, 8, 1, 0, 0, 0, n][..], &vec![4; usize::from(n)]].concat();
+        fs::write(raw.join("train-images-idx3-ubyte"), images(3)).unwrap();
+        fs::write(raw.join("t10k-images-idx3-ubyte"), images(2)).unwrap();
+        fs::write(raw.join("t10k-labels-idx1-ubyte"), labels(2)).unwrap();
+        let packed = |bytes: Vec<u8>| {
+            let mut encoder = GzEncoder::new(vec![], Compression::fast());
+            encoder.write_all(&bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        fs::write(raw.join("train-labels-idx1-ubyte.gz"), packed(labels(3))).unwrap();
+        let options = OpenOptions { image_channels: 1, ..OpenOptions::new(folder.path()) };
+        let splits = open("FashionMNIST", &options).unwrap();
+        assert_eq!((splits.train.labels(), splits.train.shape().channels), ([4; 3].as_slice(), 1));
+        fs::write(raw.join("train-labels-idx1-ubyte.gz"), packed(labels(2))).unwrap();
+        assert!(
+            message(open("FashionMNIST", &options)).contains("2 labels, but ")
+                && message(open("FashionMNIST", &options)).contains(" has 3 images")
+        );
+        fs::write(raw.join("train-labels-idx1-ubyte.gz"), &packed(labels(3))[..20]).unwrap();
+        assert!(message(open("FashionMNIST", &options)).contains("the gzip data is truncated or damaged"));
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_the_data_set_are_refused() {
+        let with = |image_channels, image_size| OpenOptions { image_channels, image_size, ..OpenOptions::new(".") };
+        assert_eq!(message(open("CIFAR10", &with(1, None))), "image_channels is 1; allowed: 3 (CIFAR10 is in colour)");
+        assert_eq!(message(open("FashionMNIST-sample", &with(2, None))), "image_channels is 2; allowed: 1, 3");
+        assert!(
+            message(open("FashionMNIST-sample", &with(3, Some(64))))
+                .starts_with("image_size is 64; allowed: 32, the size of FashionMNIST-sample's images")
+        );
+        assert_eq!(open("fashionmnist-sample", &with(1, Some(32))).unwrap().test.shape().channels, 1);
+    }
+
+    #[test]
+    fn a_folder_is_opened_by_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        for (class, level) in [("ants", 10), ("bees", 200)] {
+            fs::create_dir(folder.path().join(class)).unwrap();
+            for i in 0..5 {
+                fs::write(folder.path().join(class).join(format!("{i}.png")), crate::png(&[level; 768], 16, 16).unwrap()).unwrap();
+            }
+        }
+        let name = folder.path().display().to_string();
+        let splits = open(&name, &OpenOptions { image_size: Some(8), ..OpenOptions::new("unused") }).unwrap();
+        assert_eq!((splits.train.len(), splits.test.labels(), splits.train.shape().height), (8, [0, 1].as_slice(), 8));
+        assert!(verify(&name, &OpenOptions::new("unused")).unwrap().passed());
+        assert_eq!(
+            message(open(&name, &OpenOptions { image_size: Some(4), ..OpenOptions::new("unused") })),
+            "image_size is 4; allowed: 8 to 1024"
+        );
+    }
+}

@@ -27,8 +27,8 @@ enum Manner {
 
 struct Server {
     address: SocketAddr,
-    /// `GET` lines' paths with the `Range` header.
-    requests: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    /// Each request's `Range` header.
+    requests: Arc<Mutex<Vec<Option<String>>>>,
 }
 
 impl Server {
@@ -52,7 +52,7 @@ impl Server {
     }
 
     fn ranges(&self) -> Vec<Option<String>> {
-        self.requests.lock().unwrap().iter().map(|(_, range)| range.clone()).collect()
+        self.requests.lock().unwrap().clone()
     }
 }
 
@@ -60,13 +60,13 @@ fn answer(
     mut stream: TcpStream,
     files: &HashMap<String, Vec<u8>>,
     manner: Manner,
-    seen: &Mutex<Vec<(String, Option<String>)>>,
+    seen: &Mutex<Vec<Option<String>>>,
 ) -> std::io::Result<()> {
     let lines: Vec<String> =
         BufReader::new(stream.try_clone()?).lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
     let Some(path) = lines.first().and_then(|line| line.split(' ').nth(1)) else { return Ok(()) };
     let range = lines.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("range: ").map(str::to_owned));
-    seen.lock().unwrap().push((path.to_owned(), range.clone()));
+    seen.lock().unwrap().push(range.clone());
     let status = if let Manner::Status(status) = manner { status } else { 200 };
     let Some(body) = files.get(path).filter(|_| status == 200) else {
         let status = if status == 200 { 404 } else { status };
