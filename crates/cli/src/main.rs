@@ -4,6 +4,7 @@
 //! - [`settings`]: every setting, and how flags, variables and files are laid over each other
 //! - [`terminal`], [`logging`]: what is printed and logged
 //! - [`training`]: a run from settings to its end
+//! - [`trained_model`]: a model that was trained before
 //! - [`tracking`], [`recorder`]: the store, and the training loop's record in it
 //! - [`machine`]: what this computer is
 //! - [`signals`], [`metrics_endpoint`], [`failure`]: how a run is stopped, watched, and how it fails
@@ -21,6 +22,7 @@ mod settings;
 mod signals;
 mod terminal;
 mod tracking;
+mod trained_model;
 mod training;
 
 use clap::Parser;

@@ -2,8 +2,11 @@
 
 mod completions;
 mod config;
+mod data;
 mod doctor;
+mod evaluate;
 mod model;
+mod predict;
 mod quickstart;
 mod runs;
 mod train;
@@ -49,6 +52,14 @@ enum Command {
     /// Train a network, tracked as a run
     #[command(after_help = train::EXAMPLES)]
     Train(Box<train::Train>),
+    /// Test a model: accuracy, F1, calibration, confusion matrix, pictures
+    #[command(after_help = evaluate::EXAMPLES)]
+    Evaluate(evaluate::Evaluate),
+    /// What a model sees in pictures
+    #[command(after_help = predict::EXAMPLES)]
+    Predict(predict::Predict),
+    /// The images: fetch, verify, show
+    Data(data::Data),
     /// What can be said about the networks: list, summary
     Model(model::Model),
     /// What has been recorded: list, show, compare
@@ -68,6 +79,9 @@ impl Cli {
         match self.command {
             Command::Quickstart(command) => command.run(&surroundings),
             Command::Train(command) => command.run(&surroundings),
+            Command::Evaluate(command) => command.run(&surroundings),
+            Command::Predict(command) => command.run(&surroundings),
+            Command::Data(command) => command.run(&surroundings),
             Command::Model(command) => command.run(&surroundings),
             Command::Runs(command) => command.run(&surroundings),
             Command::Config(command) => command.run(&surroundings),
@@ -127,7 +141,7 @@ pub struct Given<'a> {
     pub flags: &'a [(&'static str, String)],
     /// `--recipe`.
     pub recipe: Option<&'a str>,
-    /// The run that is resumed, with its recipe.
+    /// A recipe that was saved, and with what.
     pub saved: Option<(&'a str, &'a Recipe)>,
 }
 

@@ -53,7 +53,8 @@ impl Train {
                 let outside: Vec<&'static Section> = SECTIONS.iter().copied().filter(|section| !section.of_recipe).collect();
                 let settings = surroundings.resolve(&outside, given)?.settings;
                 let resumption = Resumption::find(run, &settings)?;
-                let saved = Some((resumption.run.info.run_id.as_str(), resumption.recipe()));
+                let with = format!("run {}", resumption.run.info.run_id);
+                let saved = Some((with.as_str(), resumption.recipe()));
                 let resolved = surroundings.resolve(SECTIONS, Given { saved, ..given })?;
                 resumption.check_unfinished(&resolved.settings.recipe)?;
                 (resolved, Some(resumption))

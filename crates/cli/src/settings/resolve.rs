@@ -14,7 +14,7 @@ pub enum Source {
     Default,
     EnvFile { path: String, variable: String },
     Recipe { name: String, line: usize },
-    Saved { run_id: String },
+    Saved { with: String },
     Environment { variable: String },
     Flag { flag: String },
 }
@@ -25,7 +25,7 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::EnvFile { path, variable } => write!(f, "{variable} in {path}"),
             Self::Recipe { name, line } => write!(f, "recipe {name}, line {line}"),
-            Self::Saved { run_id } => write!(f, "saved with run {run_id}"),
+            Self::Saved { with } => write!(f, "saved with {with}"),
             Self::Environment { variable } => write!(f, "environment variable {variable}"),
             Self::Flag { flag } => write!(f, "flag --{flag}"),
         }
@@ -80,7 +80,7 @@ pub struct Inputs<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// The named recipe.
     pub recipe: Option<&'a RecipeFile>,
-    /// The recipe of a run that is resumed: it takes the place of the environment, `.env` and the defaults.
+    /// A recipe that was saved, and with what (a run that is resumed): it takes the place of the environment, `.env` and the defaults.
     pub saved: Option<(&'a str, &'a Recipe)>,
     /// `.env`.
     pub env_file: Option<&'a EnvFile>,
@@ -108,10 +108,10 @@ impl Resolved {
 pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Problems> {
     let mut found = Resolved { settings: Settings::default(), sources: BTreeMap::new(), warnings: vec![] };
     let mut problems = vec![];
-    if let Some((run_id, recipe)) = inputs.saved {
+    if let Some((with, recipe)) = inputs.saved {
         found.settings.recipe = recipe.clone();
         for setting in inputs.sections.iter().filter(|section| section.of_recipe).flat_map(|section| section.settings) {
-            found.sources.insert(setting.name, Source::Saved { run_id: run_id.to_owned() });
+            found.sources.insert(setting.name, Source::Saved { with: with.to_owned() });
         }
     }
     for section in inputs.sections {

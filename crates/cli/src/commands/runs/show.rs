@@ -23,6 +23,9 @@ pub struct Show {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// With --json: every value of every metric, not only the last
+    #[arg(long, requires = "json")]
+    history: bool,
     #[command(flatten)]
     flags: Flags<OfRuns>,
 }
@@ -41,6 +44,13 @@ impl Show {
         if self.json {
             let mut all = as_json(&run)?;
             all["artifacts"] = files.iter().map(|file| json!({ "path": file.path, "file_size": file.file_size })).collect();
+            if self.history {
+                let series =
+                    run.data.metrics.iter().map(|metric| {
+                        Ok((metric.key.clone(), serde_json::to_value(history(store.as_ref(), &run.info.run_id, &metric.key)?)?))
+                    });
+                all["history"] = series.collect::<anyhow::Result<serde_json::Map<_, _>>>()?.into();
+            }
             print_json(&all);
         } else {
             print(&text(store.as_ref(), &run, &files, Style::new(settings.color, &std::io::stdout()))?);

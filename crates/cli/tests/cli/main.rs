@@ -1,0 +1,13 @@
+//! The real binary in a folder of its own, as users and scripts run it.
+//!
+//! - `sandbox`: the folder, the clean environment, and what came out
+//! - `settings`: precedence, problems, exit codes, help
+//! - `training`: a run from its start to a prediction
+//! - `resuming`: signals, kill -9, and going on
+//! - `bad_input`: what must be refused, with its message
+
+mod bad_input;
+mod resuming;
+mod sandbox;
+mod settings;
+mod training;
