@@ -15,11 +15,13 @@
 //! any work is done, and the last one of an interrupted run must succeed.
 //!
 //! - `run`: the steps in their order
+//! - `reporting`: what is told to the log and the watchers
 //! - `preflight`: what can be refused before the first step
 //! - [`evaluate`]: a split through the engine
 
 pub mod evaluate;
 mod preflight;
+mod reporting;
 mod run;
 #[cfg(test)]
 mod tests;

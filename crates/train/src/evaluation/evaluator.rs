@@ -1,6 +1,8 @@
 //! Gathers predictions batch by batch and works out the report. In float64 and in the order of the images, so that the
 //! same logits give the same bits.
 
+use std::cmp::Ordering;
+
 use super::report::{Calibration, CalibrationBin, ClassReport, EvaluationReport, Mistake};
 
 /// Bins of the reliability diagram, as in Guo et al.
@@ -208,10 +210,14 @@ pub fn argmax(row: &[f32]) -> usize {
 }
 
 /// How many classes come before `class`; equal logits by number, and everything before a NaN.
-#[expect(clippy::nonminimal_bool, reason = "`!(a < b)` is also true of a NaN, which must not pass for a hit")]
 fn rank(row: &[f32], class: usize) -> usize {
-    let own = row[class];
-    (0..row.len()).filter(|&j| j != class && !(row[j] < own) && (row[j] != own || j < class)).count()
+    let before = |j: usize| match row[j].partial_cmp(&row[class]) {
+        Some(Ordering::Less) => false,
+        Some(Ordering::Equal) => j < class,
+        // No order: one of the two is a NaN, which must not pass for a hit.
+        Some(Ordering::Greater) | None => true,
+    };
+    (0..row.len()).filter(|&j| j != class && before(j)).count()
 }
 
 fn log_sum_exp(row: &[f32]) -> f64 {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anmok_data::{Dataset, Prefetcher};
 use anmok_engine::{Engine, Targets, TrainPass, Update, Weights};
@@ -11,8 +11,9 @@ use anmok_graph::NamedTensor;
 
 use super::evaluate::evaluate;
 use super::preflight::{self, Batches};
+use super::reporting::{Window, datasets, parameters, per_second};
 use super::{Cadence, Ending, Job, Outcome, TestOutcome};
-use crate::checkpoint::writer::{Files, Writer};
+use crate::checkpoint::writer::{Files, Writer, Written};
 use crate::checkpoint::{Best, Checkpoint, CheckpointError, CheckpointState, EpochSums, FORMAT_VERSION, LAST, Position};
 use crate::error::TrainError;
 use crate::evaluation::EvaluationReport;
@@ -20,9 +21,9 @@ use crate::history::{EpochRecord, History};
 use crate::live::LiveFigures;
 use crate::metered_log::MeteredLog;
 use crate::model::ModelDescription;
-use crate::progress::{Progress, StepProgress};
-use crate::recipe::{ParameterCounts, Recipe};
-use crate::run_log::{DatasetRecord, RunLog};
+use crate::progress::Progress;
+use crate::recipe::Recipe;
+use crate::run_log::RunLog;
 use crate::schedule::{Plateau, learning_rate};
 
 /// Batches made ahead of the engine.
@@ -33,16 +34,16 @@ const CHECKPOINT_ARTIFACT: &str = "checkpoints/last.safetensors";
 
 pub struct Run<'a> {
     engine: &'a mut dyn Engine,
-    recipe: &'a Recipe,
-    log: MeteredLog<'a>,
-    progress: &'a mut dyn Progress,
-    live: &'a LiveFigures,
+    pub(super) recipe: &'a Recipe,
+    pub(super) log: MeteredLog<'a>,
+    pub(super) progress: &'a mut dyn Progress,
+    pub(super) live: &'a LiveFigures,
     stop: &'a AtomicBool,
-    batches: Batches,
+    pub(super) batches: Batches,
     weights: Weights,
-    state: CheckpointState,
+    pub(super) state: CheckpointState,
     best: Option<Arc<Vec<NamedTensor>>>,
-    window: Window,
+    pub(super) window: Window,
     checkpoints: &'a Path,
     writer: Writer,
     cadence: Cadence,
@@ -50,21 +51,15 @@ pub struct Run<'a> {
     checkpoint_error: Option<TrainError>,
 }
 
-/// What the throughput of the batch metrics is measured over: since the last of them, or the epoch's or sitting's start.
-struct Window {
-    images: u64,
-    seconds: f64,
-}
-
 /// The outcome of one optimizer step: one batch, or several accumulated.
 #[derive(Default)]
-struct Step {
-    passes: u64,
-    loss_sum: f64,
-    correct: u64,
-    images: u64,
-    gradient_norm: Option<f32>,
-    learning_rate: f64,
+pub(super) struct Step {
+    pub passes: u64,
+    pub loss_sum: f64,
+    pub correct: u64,
+    pub images: u64,
+    pub gradient_norm: Option<f32>,
+    pub learning_rate: f64,
 }
 
 impl<'a> Run<'a> {
@@ -108,7 +103,7 @@ impl<'a> Run<'a> {
             weights,
             state,
             best,
-            window: Window { images: 0, seconds: 0.0 },
+            window: Window::default(),
             checkpoints,
             writer: Writer::start(files)?,
             cadence,
@@ -165,7 +160,7 @@ impl<'a> Run<'a> {
     /// One epoch, or the rest of one. False when stopped on the way.
     fn epoch(&mut self, batches: &Prefetcher) -> Result<bool, TrainError> {
         self.progress.epoch_started(self.state.position.epoch + 1, self.recipe.epochs as u64);
-        self.window = Window { images: 0, seconds: 0.0 };
+        self.window = Window::default();
         let mut clock = Instant::now();
         while self.state.position.batch < self.batches.training.batches() as u64 {
             let step = self.step(batches)?;
@@ -248,53 +243,6 @@ impl<'a> Run<'a> {
         TrainError::NotFinite { what, epoch: epoch + 1, batch: batch + batches_since + 1, step, learning_rate }
     }
 
-    fn report_step(&mut self, step: &Step) {
-        let (position, sums) = (self.state.position, &self.state.sums);
-        let images_per_second = per_second(sums.images, sums.seconds);
-        let progress = StepProgress {
-            epoch: position.epoch + 1,
-            epochs: self.recipe.epochs as u64,
-            batch: position.batch,
-            batches: self.batches.training.batches() as u64,
-            step: position.step,
-            loss: sums.loss / sums.images.max(1) as f64,
-            accuracy: sums.correct as f64 / sums.images.max(1) as f64,
-            learning_rate: step.learning_rate,
-            images_per_second,
-            remaining: self.remaining(images_per_second),
-        };
-        let images = position.epoch * self.batches.training.images() as u64 + sums.images;
-        self.live.step(&progress, images);
-        self.progress.step(&progress);
-
-        // By the count of passes over the whole run, so that a resumed run logs at the same steps.
-        let every = self.recipe.log_every as u64;
-        if every > 0 && position.pass / every > (position.pass - step.passes) / every {
-            let n = step.images.max(1) as f64;
-            let mut metrics = vec![
-                ("batch_loss", step.loss_sum / n),
-                ("batch_accuracy", step.correct as f64 / n),
-                ("batch_learning_rate", step.learning_rate),
-                ("batch_images_per_second", per_second(self.window.images, self.window.seconds)),
-            ];
-            metrics.extend(step.gradient_norm.map(|norm| ("batch_gradient_norm", f64::from(norm))));
-            self.log.metrics(position.step, &metrics);
-            self.window = Window { images: 0, seconds: 0.0 };
-        }
-    }
-
-    /// The images still to come at this epoch's rate, and the validations at the last one's.
-    fn remaining(&self, images_per_second: f64) -> Duration {
-        let Position { epoch, .. } = self.state.position;
-        let epochs = (self.recipe.epochs as u64).saturating_sub(epoch) as f64;
-        let images = epochs * self.batches.training.images() as f64 - self.state.sums.images as f64;
-        let validation = self.state.history.epochs.last().map_or(0.0, |record| {
-            (record.epoch_seconds - self.batches.training.images() as f64 / record.images_per_second.max(1e-9)).max(0.0)
-        });
-        let seconds = images.max(0.0) / images_per_second.max(1e-9) + epochs * validation;
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-    }
-
     /// Takes the epoch's numbers into the state, the log and a checkpoint.
     fn end_epoch(&mut self, validation: Option<EvaluationReport>, validation_seconds: f64) -> Result<(), TrainError> {
         let sums = std::mem::take(&mut self.state.sums);
@@ -327,21 +275,6 @@ impl<'a> Run<'a> {
         self.checkpoint(true)
     }
 
-    fn log_epoch(&mut self, record: &EpochRecord) {
-        let mut metrics = vec![
-            ("train_loss", record.train_loss),
-            ("train_accuracy", record.train_accuracy),
-            ("learning_rate", record.learning_rate),
-            ("epoch_seconds", record.epoch_seconds),
-            ("images_per_second", record.images_per_second),
-        ];
-        if let (Some(loss), Some(accuracy), Some(best)) = (record.val_loss, record.val_accuracy, &self.state.best) {
-            metrics.extend([("val_loss", loss), ("val_accuracy", accuracy), ("best_val_accuracy", best.val_accuracy)]);
-            self.live.validation(loss, accuracy, best.val_accuracy);
-        }
-        self.log.metrics(record.epoch, &metrics);
-    }
-
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -369,7 +302,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn take_reports(&mut self, reports: Vec<crate::checkpoint::writer::Written>) {
+    fn take_reports(&mut self, reports: Vec<Written>) {
         for report in reports {
             match report.result {
                 Err(error) => self.checkpoint_failed(error.into()),
@@ -414,22 +347,6 @@ impl<'a> Run<'a> {
         Ok(model.map(|model| TestOutcome { model, last }))
     }
 
-    fn log_test(&mut self, test: &TestOutcome) {
-        let TestOutcome { model, last } = test;
-        let metrics = [
-            ("test_loss", model.loss),
-            ("test_accuracy", model.accuracy),
-            ("test_top5_accuracy", model.top5_accuracy),
-            ("test_precision", model.macro_precision),
-            ("test_recall", model.macro_recall),
-            ("test_f1", model.macro_f1),
-            ("test_calibration_error", model.calibration.expected_calibration_error),
-            ("test_loss_last", last.loss),
-            ("test_accuracy_last", last.accuracy),
-        ];
-        self.log.metrics(self.state.position.epoch, &metrics);
-    }
-
     fn outcome(self, ending: Ending, last_model: Vec<NamedTensor>, test: Option<TestOutcome>) -> Outcome {
         let history = self.state.history;
         let images = (history.epochs.len() * self.batches.training.images()) as u64 + self.state.sums.images;
@@ -449,10 +366,6 @@ impl<'a> Run<'a> {
             history,
         }
     }
-}
-
-fn per_second(images: u64, seconds: f64) -> f64 {
-    if seconds > 0.0 { images as f64 / seconds } else { 0.0 }
 }
 
 fn new_state(run_id: &str, recipe: &Recipe, level: String, data: &Dataset) -> CheckpointState {
@@ -493,46 +406,4 @@ fn check_position(checkpoint: &Checkpoint, batches: u64) -> Result<(), Checkpoin
             problem: format!("batch {} of {batches} in epoch {} is no place to go on from", position.batch, position.epoch + 1),
         }),
     }
-}
-
-fn parameters(recipe: &Recipe, engine: &dyn Engine, data: &Dataset) -> Result<Vec<(String, String)>, TrainError> {
-    let counts = ParameterCounts::of(engine.graph(), &recipe.train_options(engine.graph())?);
-    let info = engine.info();
-    let mut parameters = recipe.parameters();
-    parameters.extend(
-        [
-            ("num_classes", data.classes().len().to_string()),
-            ("total_parameters", counts.total.to_string()),
-            ("trainable_parameters", counts.trainable.to_string()),
-            ("frozen_parameters", counts.frozen.to_string()),
-            ("device", info.device),
-            ("simd_level", info.level),
-        ]
-        .map(|(key, value)| (key.to_owned(), value)),
-    );
-    Ok(parameters)
-}
-
-fn datasets(batches: &Batches) -> Vec<DatasetRecord> {
-    let record = |context: &str, data: &Dataset, images: usize| {
-        let shape = data.shape();
-        DatasetRecord {
-            name: data.name().to_owned(),
-            digest: data.digest().to_owned(),
-            context: context.to_owned(),
-            source: data.source().to_owned(),
-            profile: serde_json::json!({
-                "images": images,
-                "height": shape.height,
-                "width": shape.width,
-                "channels": shape.channels,
-                "classes": data.classes().len(),
-            })
-            .to_string(),
-        }
-    };
-    let mut records = vec![record("train", batches.training.dataset(), batches.training.images())];
-    let others = batches.validation.iter().chain([&batches.test]);
-    records.extend(others.map(|questions| record(&questions.split, questions.loader.dataset(), questions.loader.images())));
-    records
 }

@@ -73,11 +73,13 @@ fn whatever_lies_on_the_disk_when_a_run_is_killed_leads_to_the_same_end() {
     let sitting = Sitting { log: log.clone(), cadence: Cadence::Every(Duration::ZERO), ..Sitting::new(&recipe, folder.path(), &stop) };
     sitting
         .run(&mut Watcher::new(|_| {
-            // Some moments give the writer time, others catch it at work.
-            if moments.len() % 3 == 0 {
-                std::thread::sleep(Duration::from_millis(3));
+            let file = || std::fs::read(folder.path().join(LAST)).unwrap();
+            // Some moments give the writer time to finish, others catch it at work.
+            let patience = std::time::Instant::now();
+            while moments.len() % 3 == 1 && moments.last().is_some_and(|last| last.0 == file()) && patience.elapsed().as_millis() < 500 {
+                std::thread::sleep(Duration::from_millis(1));
             }
-            moments.push((std::fs::read(folder.path().join(LAST)).unwrap(), log.now()));
+            moments.push((file(), log.now()));
         }))
         .unwrap();
     moments.dedup_by(|a, b| a.0 == b.0);
