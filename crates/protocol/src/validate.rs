@@ -12,8 +12,7 @@ const BAD_CHARACTERS: &str = "Names may only contain alphanumerics, underscores 
 /// Values of params and tags that are too long are no error: stores cut them ([`limits::cut`]).
 pub fn batch(batch: &Batch) -> Result<(), ApiError> {
     for (index, item) in batch.metrics.iter().enumerate() {
-        // MLflow names no index when there is only one.
-        metric(item, &if batch.metrics.len() == 1 { String::new() } else { format!("metrics[{index}].") })?;
+        metric(item, &format!("metrics[{index}]."))?;
     }
     for (index, item) in batch.params.iter().enumerate() {
         param(item, &format!("params[{index}]."))?;

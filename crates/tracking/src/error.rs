@@ -39,7 +39,7 @@ pub enum TrackingError {
     },
 
     /// The database, or the folder it lies in, cannot be written.
-    #[error("{doing}: {} cannot be written; give write permission to the file and its folder, or choose another place with the tracking URI", path.display())]
+    #[error("{doing}: {} cannot be opened for writing; give write permission to the file and its folder, or choose another place with the tracking URI", path.display())]
     ReadOnly {
         /// What was being done.
         doing: String,

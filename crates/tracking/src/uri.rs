@@ -124,3 +124,62 @@ fn without_password(uri: &str) -> String {
         _ => uri.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_read_as_mlflows_users_write_them() {
+        let sqlite = |path: &str| StoreUri::Sqlite(path.into());
+        for (uri, store) in [
+            ("sqlite:///anmok.db", sqlite("anmok.db")),
+            ("sqlite:////var/lib/anmok.db", sqlite("/var/lib/anmok.db")),
+            ("sqlite:///a b/실험%20.db", sqlite("a b/실험%20.db")),
+            ("SQLite+pysqlite:///anmok.db", sqlite("anmok.db")),
+            ("postgresql://u:p@host/db", StoreUri::Postgres("postgresql://u:p@host/db".into())),
+            ("postgresql+psycopg2://u:p@host/db", StoreUri::Postgres("postgresql://u:p@host/db".into())),
+            ("postgres://host/db", StoreUri::Postgres("postgresql://host/db".into())),
+            ("http://localhost:5000", StoreUri::Http("http://localhost:5000".into())),
+            ("HTTPS://host/path", StoreUri::Http("https://host/path".into())),
+        ] {
+            assert_eq!(uri.parse::<StoreUri>().unwrap(), store, "{uri}");
+        }
+    }
+
+    #[test]
+    fn others_are_refused_with_the_remedy() {
+        for (uri, words) in [
+            ("", "write sqlite:///anmok.db"),
+            ("./mlruns", "bare path"),
+            ("mlruns", "bare path"),
+            ("/data/mlruns", "bare path"),
+            ("runs/anmok.db", "write sqlite:///runs/anmok.db"),
+            ("C:\\runs", "bare path"),
+            ("file:///data/mlruns", "folder of run files is not supported"),
+            ("file:./mlruns", "folder of run files is not supported"),
+            ("sqlite://anmok.db", "three slashes"),
+            ("sqlite:anmok.db", "three slashes"),
+            ("sqlite:///", "in memory"),
+            ("sqlite:///:memory:", "in memory"),
+            ("sqlite:///a.db?mode=ro", "options after '?'"),
+            ("mysql://u:secret@host/db", "supported are"),
+            ("databricks://x", "supported are"),
+            ("http:", "supported are"),
+            ("http+x://host", "supported are"),
+        ] {
+            let error = uri.parse::<StoreUri>().unwrap_err().to_string();
+            assert!(error.contains(words), "{uri}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn stores_that_this_build_lacks_name_those_it_has() {
+        for uri in ["postgresql://u:secret@host/db", "http://u:secret@localhost:5000/x"] {
+            let error = open(uri, &StoreOptions::default()).err().expect("it is refused").to_string();
+            assert!(error.contains("is not part of this build; it supports sqlite:///"), "{error}");
+            assert!(!error.contains("secret") && error.contains("u:***@"), "{error}");
+        }
+    }
+}

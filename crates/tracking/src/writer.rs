@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -209,10 +209,8 @@ impl Delivery {
                     break;
                 }
                 self.attempt(|delivery| delivery.take(message));
-                next = match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                };
+                let left = deadline.saturating_duration_since(Instant::now());
+                next = if left.is_zero() { None } else { messages.recv_timeout(left).ok() };
             }
             self.attempt(Self::write);
             self.shared.cpu_nanoseconds.store(thread_cpu_nanoseconds(), Ordering::Relaxed);

@@ -1,19 +1,19 @@
 //! MLflow's search grammar, from text to typed clauses.
 //!
 //! ```text
-//! filter     = clause { "AND" clause }
+//! filter     = { clause | "AND" }
 //! clause     = field comparator value
 //!            | field ["NOT"] "IN" "(" string { "," string } ")"
 //!            | field "IS" ["NOT"] "NULL"
 //! field      = [ entity "." ] key
 //! entity     = "metrics" | "params" | "tags" | "attributes" | "datasets" (each with aliases)
-//! comparator = "=" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | "LIKE" | "ILIKE"
+//! comparator = "=" | "!=" | "<" | "<=" | ">" | ">=" | "LIKE" | "ILIKE"
 //! order      = field [ "ASC" | "DESC" ]
 //! ```
 //!
 //! Keywords are case-insensitive. A key with other characters than letters, digits, `_` and `.` stands in back-ticks or
 //! double quotes; string values stand in single or double quotes and are taken as they are, without escapes, as MLflow does.
-//! There is no OR, no NOT and no nesting, so parsing needs no recursion and cannot overflow the stack.
+//! All clauses must hold, whether AND stands between them or not. There is no OR, no NOT and no nesting, so parsing needs no recursion and cannot overflow the stack.
 
 mod field;
 mod parse;

@@ -7,34 +7,31 @@ use super::{Clause, Comparison, OrderField, RunFilter, RunOrder, SearchError, Te
 pub(super) fn filter(text: &str) -> Result<RunFilter, SearchError> {
     let mut parser = Parser { text, tokens: tokens(text)?, next: 0 };
     let mut clauses = vec![];
-    if parser.peek().is_none() {
-        return Ok(RunFilter { clauses });
-    }
-    loop {
-        clauses.push(parser.clause()?);
-        match parser.take() {
-            None => return Ok(RunFilter { clauses }),
-            Some(token) if token.is_keyword("AND") => {}
-            Some(token) if token.is_keyword("OR") => {
-                return Err(error(&token, "Invalid clause(s) in filter string: 'OR'; clauses can only be joined by AND"));
-            }
-            Some(token) => {
-                return Err(error(&token, format!("Invalid clause(s) in filter string: '{}'; expected AND or the end", token.text)));
-            }
+    // MLflow minds neither a missing AND nor one too many.
+    while let Some(token) = parser.peek() {
+        if token.is_keyword("AND") {
+            parser.next += 1;
+        } else if token.is_keyword("OR") || token.is_keyword("NOT") {
+            let message = format!("Invalid clause(s) in filter string: '{}'; clauses can only be joined by AND", token.text);
+            return Err(error(token, message));
+        } else {
+            clauses.push(parser.clause()?);
         }
     }
+    Ok(RunFilter { clauses })
 }
 
 pub(super) fn order(text: &str) -> Result<RunOrder, SearchError> {
-    let rename = |mut error: SearchError| {
-        if let Some(rest) = error.message.strip_prefix("Invalid clause(s) in filter string") {
-            error.message = format!("Invalid order_by clause '{text}'. Could not be parsed{rest}");
-        }
-        error
+    let unclear = |position: usize| SearchError { message: format!("Invalid order_by clause '{text}'. Could not be parsed."), position };
+    let as_order = |error: SearchError| {
+        if error.message.starts_with("Invalid clause(s) in filter string") { unclear(error.position) } else { error }
     };
-    let mut parser = Parser { text, tokens: tokens(text).map_err(rename)?, next: 0 };
+    let mut parser = Parser { text, tokens: tokens(text).map_err(as_order)?, next: 0 };
     let start = parser.peek().map_or(0, |token| token.position);
-    let field = match parser.field().map_err(rename)? {
+    if parser.peek().is_some_and(|token| token.is_keyword("ASC") || token.is_keyword("DESC")) {
+        return Err(unclear(start));
+    }
+    let field = match parser.field().map_err(as_order)? {
         Field::Metric(key) => OrderField::Metric(key),
         Field::Param(key) => OrderField::Param(key),
         Field::Tag(key) => OrderField::Tag(key),
@@ -46,11 +43,14 @@ pub(super) fn order(text: &str) -> Result<RunOrder, SearchError> {
         None => true,
         Some(token) if token.is_keyword("ASC") => true,
         Some(token) if token.is_keyword("DESC") => false,
-        Some(token) => return Err(error(&token, format!("Invalid ordering key in order_by clause '{text}'."))),
+        Some(token) if token.kind == Kind::Word => {
+            return Err(error(&token, format!("Invalid ordering key in order_by clause '{text}'.")));
+        }
+        Some(token) => return Err(unclear(token.position)),
     };
     match parser.take() {
         None => Ok(RunOrder { field, ascending }),
-        Some(token) => Err(error(&token, format!("Invalid order_by clause '{text}'. Could not be parsed."))),
+        Some(token) => Err(unclear(token.position)),
     }
 }
 
@@ -63,6 +63,8 @@ enum Operator {
     NotIn,
     IsNull,
     IsNotNull,
+    /// One that MLflow knows in no clause on runs.
+    Other,
 }
 
 struct Parser<'a> {
@@ -93,8 +95,11 @@ impl<'a> Parser<'a> {
     fn clause(&mut self) -> Result<Clause, SearchError> {
         let position = self.peek().map_or(self.text.len(), |token| token.position);
         let field = self.field()?;
-        let sign = self.peek().cloned();
+        let first = self.next;
         let operator = self.operator()?;
+        let written = self.tokens.get(first).map_or(position, |token| token.position)
+            ..self.tokens[first..self.next].last().map_or(position, Token::end);
+        let comparator = &self.text[written.clone()];
         if matches!(operator, Operator::IsNull | Operator::IsNotNull) {
             return match field {
                 Field::Param(key) => Ok(Clause::Param { key, test: null_test(&operator) }),
@@ -110,8 +115,8 @@ impl<'a> Parser<'a> {
             };
         }
         let wrong_operator = |allowed: &str| {
-            let (text, position) = sign.as_ref().map_or(("", position), |token| (token.text, token.position));
-            Err(SearchError { message: format!("Invalid comparator '{}' not one of '{allowed}'", text.to_uppercase()), position })
+            let message = format!("Invalid comparator '{}' not one of '{allowed}'", comparator.to_uppercase());
+            Err(SearchError { message, position: written.start })
         };
         match field {
             Field::Metric(key) => {
@@ -204,11 +209,12 @@ impl<'a> Parser<'a> {
         if token.kind == Kind::Sign {
             return Ok(Operator::Number(match token.text {
                 "=" => Comparison::Equal,
-                "!=" | "<>" => Comparison::NotEqual,
+                "!=" => Comparison::NotEqual,
                 "<" => Comparison::Less,
                 "<=" => Comparison::LessOrEqual,
                 ">" => Comparison::Greater,
-                _ => Comparison::GreaterOrEqual,
+                ">=" => Comparison::GreaterOrEqual,
+                _ => return Ok(Operator::Other),
             }));
         }
         if token.is_keyword("LIKE") {
@@ -217,6 +223,9 @@ impl<'a> Parser<'a> {
         if token.is_keyword("ILIKE") {
             return Ok(Operator::ILike);
         }
+        if token.is_keyword("RLIKE") {
+            return Ok(Operator::Other);
+        }
         if token.is_keyword("IN") {
             return Ok(Operator::In);
         }
@@ -224,6 +233,8 @@ impl<'a> Parser<'a> {
             let next = self.expect("IN")?;
             return if next.is_keyword("IN") {
                 Ok(Operator::NotIn)
+            } else if ["LIKE", "ILIKE", "RLIKE"].iter().any(|keyword| next.is_keyword(keyword)) {
+                Ok(Operator::Other)
             } else {
                 Err(error(&next, format!("Invalid clause(s) in filter string: '{}'; expected IN after NOT", next.text)))
             };
@@ -252,10 +263,10 @@ impl<'a> Parser<'a> {
 
     fn number(&mut self, message: &str) -> Result<f64, SearchError> {
         let token = self.expect("a number")?;
-        if token.kind == Kind::Number {
-            if let Ok(number) = token.text.parse::<f64>() {
-                return Ok(number);
-            }
+        if token.kind == Kind::Number
+            && let Ok(number) = token.text.parse::<f64>()
+        {
+            return Ok(number);
         }
         Err(error(&token, format!("{message} {}", token.text)))
     }

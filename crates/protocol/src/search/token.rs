@@ -138,7 +138,8 @@ fn number(text: &str) -> usize {
 
 /// The length of the comparison sign at the start, or 0.
 fn sign(text: &str) -> usize {
-    for sign in ["!=", "<=", ">=", "<>", "=", "<", ">"] {
+    // `==` and `<>` are no comparators here, but whoever writes them should read that, not that `=` and a stray `=` were found.
+    for sign in ["!=", "<=", ">=", "==", "<>", "=", "<", ">"] {
         if text.starts_with(sign) {
             return sign.len();
         }

@@ -57,7 +57,7 @@ impl At {
         let (doing, path) = (doing.to_string(), self.path.clone());
         match code {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => TrackingError::Locked { doing, path, waited: self.busy_timeout },
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => TrackingError::ReadOnly { doing, path },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => TrackingError::ReadOnly { doing, path },
             Some(ErrorCode::DiskFull) => TrackingError::DiskFull { doing, path },
             Some(ErrorCode::NotADatabase) => TrackingError::NotADatabase { path },
             Some(ErrorCode::DatabaseCorrupt) => TrackingError::Corrupt { doing, path, detail },

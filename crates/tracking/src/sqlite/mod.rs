@@ -69,7 +69,7 @@ impl SqliteStore {
         let locations = Locations::new(&path, options.artifact_root.as_deref())?;
         let mut connection = connect(&at, options.durability)?;
         let default_location = locations.of_experiment(0);
-        schema::prepare(&mut connection, &at, |connection| {
+        schema::prepare(&mut connection, &at, schema::MIGRATIONS, |connection| {
             connection.execute(
                 "INSERT INTO anmok_experiments (experiment, name, artifact_location, lifecycle_stage, creation_time, last_update_time)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
@@ -119,10 +119,7 @@ fn connect(at: &At, durability: Durability) -> Result<Connection, TrackingError>
     let doing = "opening the tracking database";
     // Never a URI: a path with '?' or '%' is a path.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&at.path, flags).map_err(|error| match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::CannotOpen) => TrackingError::ReadOnly { doing: doing.into(), path: at.path.clone() },
-        _ => at.error(doing, error.into()),
-    })?;
+    let connection = Connection::open_with_flags(&at.path, flags).map_err(|error| at.error(doing, error.into()))?;
     let configure = || {
         connection.busy_timeout(at.busy_timeout)?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -249,10 +246,8 @@ impl RunStore for SqliteStore {
     }
 
     fn metric_history(&self, run_id: &str, key: &str, page: &PageRequest) -> Result<Page<Metric>, TrackingError> {
-        if let Some(max_results) = page.max_results {
-            if max_results == 0 {
-                validate::max_results(0)?;
-            }
+        if page.max_results == Some(0) {
+            validate::max_results(0)?;
         }
         self.read("reading a metric's history", |connection| read::metric_history(connection, run_id, key, page))
     }
@@ -269,4 +264,42 @@ impl RunStore for SqliteStore {
 
 fn already_exists(name: &str) -> ApiError {
     ApiError::new(ErrorCode::ResourceAlreadyExists, format!("Experiment(name={name}) already exists."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SQLite's own limit on the file's size stands for the full disk: it fails in the same place with the same code.
+    #[test]
+    fn a_full_disk_takes_a_write_wholly_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("anmok.db"), &StoreOptions::default()).unwrap();
+        let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
+        let limit = |pages: i64| {
+            store
+                .write("limiting", move |write| Ok(write.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?))
+                .unwrap();
+        };
+        limit(60);
+        let batch = |number: usize| Batch {
+            metrics: vec![Metric::new(format!("key {number}"), 1.0, 1, 1)],
+            tags: vec![RunTag::new(format!("tag {number}"), "x".repeat(5000))],
+            ..Batch::default()
+        };
+        let mut stored = 0;
+        let error = loop {
+            match store.log_batch(&run_id, &batch(stored)) {
+                Ok(()) => stored += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, TrackingError::DiskFull { .. }), "{error:?}");
+        assert!(error.to_string().starts_with("logging to a run: the disk that holds "), "{error}");
+        let data = store.run(&run_id).unwrap().unwrap().data;
+        assert_eq!((data.metrics.len(), data.tags.len()), (stored, stored + 1));
+        limit(10_000);
+        store.log_batch(&run_id, &batch(stored)).unwrap();
+        assert_eq!(store.run(&run_id).unwrap().unwrap().data.metric(&format!("key {stored}")), Some(1.0));
+    }
 }

@@ -11,7 +11,7 @@ pub(super) fn token<T: Serialize>(position: &T) -> Result<String, ApiError> {
 
 pub(super) fn position<T: DeserializeOwned>(token: &str) -> Result<T, ApiError> {
     let refuse = || ApiError::invalid("Invalid page token: it is not one that this server gave for this request");
-    if token.len() % 2 != 0 || !token.is_ascii() {
+    if !token.len().is_multiple_of(2) || !token.is_ascii() {
         return Err(refuse());
     }
     let bytes: Option<Vec<u8>> = (0..token.len()).step_by(2).map(|at| u8::from_str_radix(&token[at..at + 2], 16).ok()).collect();

@@ -94,26 +94,28 @@ pub(super) const MIGRATIONS: &[&str] = &[
 pub(super) fn prepare(
     connection: &mut Connection,
     at: &At,
+    migrations: &[&str],
     first: impl FnOnce(&Connection) -> Result<(), Failure>,
 ) -> Result<(), TrackingError> {
     let doing = "opening the tracking database";
-    if at.result(doing, ownership(connection))?.check(at)? == MIGRATIONS.len() as i64 {
+    let newest = migrations.len() as i64;
+    if at.result(doing, ownership(connection))?.check(at, newest)? == newest {
         return Ok(());
     }
     let transaction = at.result(doing, connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Failure::from))?;
     // Another process may have been faster while this one waited for the lock.
-    let found = at.result(doing, ownership(&transaction))?.check(at)?;
-    let done = migrate(&transaction, found).and_then(|()| if found == 0 { first(&transaction) } else { Ok(()) });
+    let found = at.result(doing, ownership(&transaction))?.check(at, newest)?;
+    let done = migrate(&transaction, migrations, found).and_then(|()| if found == 0 { first(&transaction) } else { Ok(()) });
     at.result("bringing the tracking database up to date", done)?;
     at.result(doing, transaction.commit().map_err(Failure::from))
 }
 
-fn migrate(connection: &Connection, found: i64) -> Result<(), Failure> {
-    for step in &MIGRATIONS[usize::try_from(found).unwrap_or(0).min(MIGRATIONS.len())..] {
-        connection.execute_batch(step)?;
+fn migrate(connection: &Connection, migrations: &[&str], found: i64) -> Result<(), Failure> {
+    for migration in migrations.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        connection.execute_batch(migration)?;
     }
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    connection.pragma_update(None, "user_version", migrations.len() as i64)?;
     Ok(())
 }
 
@@ -135,9 +137,8 @@ fn ownership(connection: &Connection) -> Result<Ownership, Failure> {
 
 impl Ownership {
     /// The schema's version, 0 for an empty file; an error if it is not ours.
-    fn check(&self, at: &At) -> Result<i64, TrackingError> {
-        let path = at.path.to_path_buf();
-        let known = MIGRATIONS.len() as i64;
+    fn check(&self, at: &At, known: i64) -> Result<i64, TrackingError> {
+        let path = at.path.clone();
         if self.application_id == APPLICATION_ID {
             return if self.schema > known {
                 Err(TrackingError::NewerSchema { path, found: self.schema, known })
@@ -156,5 +157,40 @@ impl Ownership {
             tables += ", ...";
         }
         Err(TrackingError::ForeignDatabase { path, tables })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A database of an older anmok gets the steps that it lacks, all or none, and keeps what it has.
+    #[test]
+    fn steps_are_done_once_in_order_and_wholly() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = At::new(&folder.path().join("anmok.db"), Duration::from_secs(1));
+        let mut connection = Connection::open(&at.path).unwrap();
+        let one = "CREATE TABLE anmok_a (x INTEGER)";
+        let two = "ALTER TABLE anmok_a ADD COLUMN y INTEGER NOT NULL DEFAULT 7; UPDATE anmok_a SET x = x + 1";
+        let broken = "UPDATE anmok_a SET x = 100; SELECT nonsense";
+        let fill = |connection: &Connection| Ok(connection.execute_batch("INSERT INTO anmok_a VALUES (1)")?);
+        let rows = |connection: &Connection, sql: &str| -> Vec<i64> {
+            connection.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+
+        prepare(&mut connection, &at, &[one], fill).unwrap();
+        prepare(&mut connection, &at, &[one], fill).unwrap();
+        assert_eq!(rows(&connection, "SELECT x FROM anmok_a"), [1], "filled once");
+        prepare(&mut connection, &at, &[one, two], fill).unwrap();
+        prepare(&mut connection, &at, &[one, two], fill).unwrap();
+        assert_eq!(rows(&connection, "SELECT x * 10 + y FROM anmok_a"), [27], "the second step alone, once");
+        let error = prepare(&mut connection, &at, &[one, two, broken], fill).unwrap_err();
+        assert!(error.to_string().starts_with("bringing the tracking database up to date: "), "{error}");
+        assert_eq!(rows(&connection, "SELECT x * 10 + y FROM anmok_a"), [27], "a broken step leaves no trace");
+        assert_eq!(rows(&connection, "PRAGMA user_version"), [2]);
+        let error = prepare(&mut connection, &at, &[one], fill).unwrap_err();
+        assert!(matches!(error, TrackingError::NewerSchema { found: 2, known: 1, .. }), "{error:?}");
     }
 }

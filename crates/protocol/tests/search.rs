@@ -1,0 +1,138 @@
+//! Whatever the text, the parser answers; what it says points into the text; what it reads it reads the same again.
+
+use anmok_protocol::search::{Clause, Comparison, TextTest};
+use anmok_protocol::{RunFilter, RunOrder};
+use proptest::prelude::*;
+
+#[test]
+fn errors_point_at_the_problem() {
+    let check = |text: &str, at: &str| {
+        let error = RunFilter::parse(text).expect_err(text);
+        let expected = if at.is_empty() { text.len() } else { text.find(at).expect("the place is in the text") };
+        assert_eq!(error.position, expected, "{text:?}: {error}");
+        assert!(error.to_string().ends_with(&format!("(at byte {expected})")), "{error}");
+    };
+    check("metrics.a > 1 OR metrics.b > 2", "OR");
+    check("metrics.정확도 > 1 or x", "or x");
+    check("metrics.a > 'x'", "'x'");
+    check("metrics.a >", "");
+    check("metrics.a", "");
+    check("params.a = 'x' and foo.b = 'y'", "foo");
+    check("params.a = 'open", "'open");
+    check("params.a = `x`", "`x`");
+    check("tags.a > 'x'", "> 'x'");
+    check("tags.a not like 'x'", "not");
+    check("run_id in ('a', 5)", "5");
+    check("run_id in ()", ")");
+    check("metrics.a > 1 ; x", ";");
+    check("status in ('a')", "(");
+    check("metrics.a is null", "metrics");
+    check("tags.a is not 5", "5");
+}
+
+#[test]
+fn an_empty_filter_lets_everything_through() {
+    assert_eq!(RunFilter::parse("").unwrap(), RunFilter::default());
+    assert_eq!(RunFilter::parse(" \n\t").unwrap(), RunFilter::default());
+}
+
+#[test]
+fn a_field_can_be_ordered_by_only_once() {
+    assert_eq!(RunOrder::parse_all(&["metrics.a", "metrics.b DESC"]).unwrap().len(), 2);
+    let error = RunOrder::parse_all(&["start_time", "created DESC"]).unwrap_err();
+    assert_eq!(error.message, "`order_by` contains duplicate fields: ['start_time', 'created DESC']");
+}
+
+/// Pieces of filters in any order, closer to real ones than arbitrary text.
+fn shreds() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "metrics",
+        "params",
+        "tags",
+        "run",
+        ".",
+        "a",
+        "`a b`",
+        "\"x\"",
+        "'y'",
+        "'",
+        "\"",
+        "`",
+        "=",
+        "!=",
+        "<>",
+        "<",
+        ">=",
+        "LIKE",
+        "ILIKE",
+        "IN",
+        "NOT",
+        "IS",
+        "NULL",
+        "AND",
+        "OR",
+        "(",
+        ")",
+        ",",
+        " ",
+        "1",
+        "-1.5e3",
+        "1e",
+        ".5",
+        "5.",
+        "\\",
+        "한",
+        "\u{0}",
+        "start_time",
+        "run_id",
+        "dataset.name",
+        ";",
+        "--",
+    ]);
+    prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
+}
+
+/// A key that needs no quotes, or that stands in back-ticks.
+fn key() -> impl Strategy<Value = (String, String)> {
+    prop_oneof![
+        "[a-z_][a-z0-9_]{0,8}(\\.[a-z0-9_]{1,5}){0,2}".prop_map(|key| (key.clone(), key)),
+        "[a-z/:. -]{1,12}".prop_map(|key| (format!("`{key}`"), key)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in any::<String>()) {
+        answered(&text)?;
+    }
+
+    #[test]
+    fn any_shreds_are_answered(text in shreds()) {
+        answered(&text)?;
+    }
+
+    #[test]
+    fn a_written_filter_is_read_back(
+        (written, key) in key(),
+        value in any::<f64>().prop_filter("a filter has no word for it", |value| value.is_finite()),
+        text in "[^'\\\\]{0,20}",
+        operator in 0..6_usize,
+    ) {
+        let (symbol, comparison) = [
+            ("=", Comparison::Equal), ("!=", Comparison::NotEqual), ("<", Comparison::Less),
+            ("<=", Comparison::LessOrEqual), (">", Comparison::Greater), (">=", Comparison::GreaterOrEqual),
+        ][operator];
+        let filter = RunFilter::parse(&format!("metrics.{written}{symbol}{value:?} AND tag.{written} ILIKE '{text}'")).unwrap();
+        prop_assert_eq!(filter.clauses, vec![
+            Clause::Metric { key: key.clone(), comparison, value },
+            Clause::Tag { key, test: TextTest::ILike(text) },
+        ]);
+    }
+}
+
+fn answered(text: &str) -> Result<(), TestCaseError> {
+    for position in [RunFilter::parse(text).err().map(|error| error.position), RunOrder::parse(text).err().map(|error| error.position)] {
+        prop_assert!(position.is_none_or(|position| text.is_char_boundary(position)));
+    }
+    Ok(())
+}

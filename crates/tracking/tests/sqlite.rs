@@ -1,0 +1,302 @@
+//! The SQLite file itself: whose it is, who else uses it, and what happens when it cannot be used.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anmok_protocol::{ArtifactPath, Batch, Metric, Param, RunStatus, RunTag};
+use anmok_tracking::{Durability, NewExperiment, NewRun, PageRequest, RunStore, RunWriter, StoreOptions, TrackingError, open};
+use rusqlite::Connection;
+
+#[test]
+fn other_programs_databases_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("foreign.db");
+    let check = |make: &dyn Fn(&Path), words: &[&str]| {
+        fs::remove_file(&path).ok();
+        make(&path);
+        let before = fs::read(&path).unwrap();
+        let error = try_open(&path, &StoreOptions::default()).err().expect("it is refused").to_string();
+        for words in words {
+            assert!(error.contains(words), "{error:?} lacks {words:?}");
+        }
+        assert!(error.contains("foreign.db"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before, "the file was changed");
+    };
+    let with = |sql: &'static str| move |path: &Path| Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    check(
+        &with(
+            "CREATE TABLE alembic_version (version_num TEXT); CREATE TABLE experiments (experiment_id INTEGER PRIMARY KEY); CREATE TABLE runs (run_uuid TEXT);",
+        ),
+        &["MLflow", "anmok db import"],
+    );
+    check(&with("CREATE TABLE customers (id INTEGER)"), &["another program's database", "customers"]);
+    check(&with("CREATE TABLE alembic_version (x); CREATE TABLE blogs (x)"), &["another program's database", "alembic_version, blogs"]);
+    check(&with("PRAGMA application_id = 77"), &["another program's database"]);
+    check(&with("PRAGMA application_id = 0x416e6d6b; PRAGMA user_version = 999"), &["newer anmok", "999"]);
+    check(&|path| fs::write(path, "not a database, but long enough to be one").unwrap(), &["is not an SQLite database"]);
+    check(&|path| fs::write(path, [0; 5000]).unwrap(), &["is not an SQLite database"]);
+}
+
+#[test]
+fn a_damaged_database_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anmok.db");
+    let store = new_store(&path);
+    let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
+    let points = (0..1000).map(|step| Metric::new("loss", 1.0, step, step)).collect();
+    store.log_batch(&run_id, &Batch { metrics: points, ..Batch::default() }).unwrap();
+    drop(store);
+    // The last connection has merged the log into the file; now its middle is lost.
+    let mut bytes = fs::read(&path).unwrap();
+    let length = bytes.len();
+    bytes[4096..length - 4096].fill(0xaa);
+    fs::write(&path, &bytes).unwrap();
+    let error = try_open(&path, &StoreOptions::default())
+        .and_then(|store| store.metric_history(&run_id, "loss", &PageRequest::default()))
+        .expect_err("it is damaged");
+    assert!(matches!(error, TrackingError::Corrupt { .. }), "{error:?}");
+    assert!(error.to_string().contains("anmok.db is damaged"), "{error}");
+
+    // An empty file is a new database.
+    fs::write(&path, "").unwrap();
+    assert!(new_store(&path).experiment("0").unwrap().is_some());
+}
+
+#[test]
+fn places_that_cannot_be_written_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &Path| try_open(path, &StoreOptions::default()).err().expect("it is refused").to_string();
+    assert!(refused(&folder.path().join("none/anmok.db")).contains("none does not exist; make it with `mkdir -p`"));
+    assert!(refused(folder.path()).contains("it is a folder; name a file in it"));
+    // Places where nobody can make a file, not even root.
+    let place = if cfg!(target_os = "macos") { "/System/anmok.db" } else { "/proc/anmok.db" };
+    let error = refused(Path::new(place));
+    assert!(error.contains(place) && error.contains("cannot be opened for writing; give write permission"), "{error}");
+}
+
+#[test]
+fn a_lock_is_waited_for_and_then_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anmok.db");
+    let options = StoreOptions { busy_timeout: Duration::from_millis(300), ..StoreOptions::default() };
+    let store = try_open(&path, &options).unwrap();
+    let run = store.create_run(&NewRun::default()).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let start = Instant::now();
+    let error = store.set_tag(&run.info.run_id, &RunTag::new("a", "b")).unwrap_err();
+    assert!(start.elapsed() >= Duration::from_millis(290));
+    assert!(matches!(error, TrackingError::Locked { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("setting a tag: "), "{error}");
+    assert!(
+        error.to_string().ends_with("is locked by another program, for longer than 0.3 s; end that program or wait for it, then try again")
+    );
+    // Readers never wait.
+    assert_eq!(store.run(&run.info.run_id).unwrap().as_ref(), Some(&run));
+
+    other.execute_batch("COMMIT").unwrap();
+    store.set_tag(&run.info.run_id, &RunTag::new("a", "b")).unwrap();
+}
+
+#[test]
+fn a_new_database_can_be_opened_by_many_at_once() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("anmok.db");
+        std::thread::scope(|scope| {
+            for number in 0..6 {
+                let path = &path;
+                scope.spawn(move || {
+                    let store = new_store(path);
+                    store.create_experiment(&NewExperiment { name: format!("e{number}"), ..NewExperiment::default() }).unwrap();
+                });
+            }
+        });
+        assert_eq!(new_store(&path).search_experiments(&Default::default()).unwrap().items.len(), 7);
+    }
+}
+
+#[test]
+fn many_threads_commit_together_and_each_hears_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn RunStore> = Arc::from(new_store(&folder.path().join("anmok.db")));
+    let run_ids: Vec<String> = (0..4).map(|_| store.create_run(&NewRun::default()).unwrap().info.run_id).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..16_i64 {
+            let (store, run_ids) = (&store, &run_ids);
+            scope.spawn(move || {
+                for number in 0..50_i64 {
+                    let run_id = &run_ids[(thread % 4) as usize];
+                    // The first to set the shared param wins; everyone else is refused, wholly.
+                    let mut batch = Batch { metrics: vec![Metric::new("m", 0.0, thread, number)], ..Batch::default() };
+                    store.log_batch(run_id, &batch).unwrap();
+                    batch.metrics[0] = Metric::new("refused", 0.0, 1, 1);
+                    batch.params = vec![Param::new("owner", thread.to_string()), Param::new(format!("new key {thread} {number}"), "x")];
+                    if number > 0 {
+                        batch.params[0].value = "nobody".into();
+                        store.log_batch(run_id, &batch).unwrap_err();
+                    } else {
+                        batch.metrics.clear();
+                        batch.params.pop();
+                        store.log_batch(run_id, &batch).ok();
+                    }
+                }
+            });
+        }
+    });
+    for run_id in &run_ids {
+        let data = store.run(run_id).unwrap().unwrap().data;
+        assert_eq!(store.metric_history(run_id, "m", &PageRequest::default()).unwrap().items.len(), 4 * 50);
+        assert_eq!((data.metrics.len(), data.params.len()), (1, 1), "{data:?}");
+    }
+}
+
+/// A project can be moved or copied: the artifacts are found beside the database.
+#[test]
+fn a_moved_project_finds_its_artifacts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old place"), folder.path().join("새 곳"));
+    fs::create_dir(&old).unwrap();
+    let path = ArtifactPath::parse("model.pth").unwrap();
+    let store = new_store(&old.join("anmok.db"));
+    let info = store.create_run(&NewRun::default()).unwrap().info;
+    assert!(
+        info.artifact_uri.starts_with("file:///") && info.artifact_uri.contains("/old%20place/anmok-artifacts/0/"),
+        "{}",
+        info.artifact_uri
+    );
+    store.artifacts(&info.artifact_uri).unwrap().put_bytes(&path, b"weights").unwrap();
+    drop(store);
+    assert!(old.join("anmok-artifacts/0").join(&info.run_id).join("artifacts/model.pth").is_file());
+
+    fs::rename(&old, &new).unwrap();
+    let store = new_store(&new.join("anmok.db"));
+    let moved = store.run(&info.run_id).unwrap().unwrap().info.artifact_uri;
+    let artifacts = store.artifacts(&moved).unwrap();
+    assert!(artifacts.open_file(&path).unwrap().is_some());
+    assert_eq!(artifacts.local_path(&path).unwrap(), new.join("anmok-artifacts/0").join(&info.run_id).join("artifacts/model.pth"));
+}
+
+#[test]
+fn artifacts_go_where_they_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(folder.path().join("db")).unwrap();
+    let options = StoreOptions { artifact_root: Some(elsewhere.display().to_string()), ..StoreOptions::default() };
+    let store = try_open(&folder.path().join("db/anmok.db"), &options).unwrap();
+    let location = |name: &str, artifact_location: Option<&str>| {
+        let new = NewExperiment { name: name.into(), artifact_location: artifact_location.map(Into::into), tags: vec![] };
+        let id = store.create_experiment(&new).unwrap();
+        store.experiment(&id).unwrap().unwrap().artifact_location
+    };
+    assert_eq!(location("a", None), format!("file://{}/1", elsewhere.display()));
+    assert_eq!(location("b", Some("s3://bucket/models/")), "s3://bucket/models");
+    assert_eq!(location("c", Some("/tmp/a b")), "file:///tmp/a%20b");
+    assert_eq!(location("d", Some("file:///tmp/a%20b")), "file:///tmp/a%20b");
+    let run = store.create_run(&NewRun { experiment_id: "2".into(), ..NewRun::default() }).unwrap();
+    let error = store.artifacts(&run.info.artifact_uri).unwrap_err().to_string();
+    assert!(error.contains("s3://bucket/models") && error.contains("this build reaches only local folders"), "{error}");
+    let refused = NewExperiment { name: "e".into(), artifact_location: Some("file:relative".into()), tags: vec![] };
+    assert!(store.create_experiment(&refused).is_err());
+}
+
+#[test]
+fn full_durability_waits_for_the_disk_and_stores_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anmok.db");
+    let store = try_open(&path, &StoreOptions { durability: Durability::Full, ..StoreOptions::default() }).unwrap();
+    let run = store.create_run(&NewRun::default()).unwrap();
+    drop(store);
+    assert_eq!(new_store(&path).run(&run.info.run_id).unwrap(), Some(run));
+}
+
+/// While another program holds the database, logging goes on at once; what was logged arrives when it lets go.
+#[test]
+fn the_writer_never_waits_for_a_held_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anmok.db");
+    let store: Arc<dyn RunStore> = Arc::from(new_store(&path));
+    let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
+    let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let start = Instant::now();
+    for step in 1..=3000 {
+        writer.metrics(step, &[("loss", 1.0 / step as f64), ("accuracy", 0.5)]);
+    }
+    writer.tags(&[("a".into(), "b".into())]);
+    assert!(start.elapsed() < Duration::from_secs(2), "took {:?}", start.elapsed());
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(store.latest_metrics(&run_id).unwrap(), []);
+    other.execute_batch("COMMIT").unwrap();
+    writer.finish(RunStatus::Finished).unwrap();
+    let points = store.metric_history(&run_id, "loss", &PageRequest::default()).unwrap().items;
+    assert_eq!(points.len(), 3000);
+    // The moment of the call, not of the write.
+    assert!(points.windows(2).all(|pair| pair[0].timestamp <= pair[1].timestamp));
+    assert!(points[2999].timestamp - points[0].timestamp < 2000);
+}
+
+/// After a failure nothing later is stored: a resumed run, which skips what the store has, would never fill the gap.
+#[test]
+fn the_writer_stops_at_the_first_error_and_keeps_telling_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn RunStore> = Arc::from(new_store(&folder.path().join("anmok.db")));
+    let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
+    let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
+    writer.metrics(1, &[("loss", 1.0)]);
+    writer.flush().unwrap();
+    writer.artifact("report.json", &folder.path().join("none.json"));
+    writer.metrics(2, &[("loss", 1.0)]);
+    let first = writer.flush().unwrap_err().to_string();
+    assert!(first.starts_with("reading the artifact ") && first.contains("none.json"), "{first}");
+    writer.metrics(3, &[("loss", 1.0)]);
+    assert_eq!(writer.flush().unwrap_err().to_string(), first);
+    assert_eq!(writer.finish(RunStatus::Failed).unwrap_err().to_string(), first);
+    let run = store.run(&run_id).unwrap().unwrap();
+    assert_eq!((run.info.status, run.data.metrics[0].step), (RunStatus::Failed, 1));
+
+    let changed = |params: &[(String, String)]| {
+        let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
+        writer.params(params);
+        writer.flush()
+    };
+    changed(&[("lr".into(), "1".into())]).unwrap();
+    changed(&[("lr".into(), "1".into())]).unwrap();
+    assert!(changed(&[("lr".into(), "2".into())]).unwrap_err().to_string().contains("Changing param values is not allowed"));
+    store.delete_run(&run_id).unwrap();
+    assert!(RunWriter::open(Arc::clone(&store), &run_id).is_err());
+    assert!(RunWriter::open(Arc::clone(&store), "none").is_err());
+}
+
+#[test]
+fn a_dropped_writer_has_written_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn RunStore> = Arc::from(new_store(&folder.path().join("anmok.db")));
+    let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
+    let file = folder.path().join("log.txt");
+    fs::write(&file, "text").unwrap();
+    let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
+    let params: Vec<(String, String)> = (0..250).map(|number| (format!("p{number}"), "x".into())).collect();
+    writer.params(&params);
+    writer.params(&params);
+    writer.tags(&params);
+    writer.artifact("logs/log.txt", &file);
+    writer.metrics(1, &[("loss", f64::NAN)]);
+    drop(writer);
+    let run = store.run(&run_id).unwrap().unwrap();
+    assert_eq!((run.data.params.len(), run.data.tags.len(), run.data.metrics.len()), (250, 251, 1));
+    let artifacts = store.artifacts(&run.info.artifact_uri).unwrap();
+    assert!(artifacts.open_file(&ArtifactPath::parse("logs/log.txt").unwrap()).unwrap().is_some());
+}
+
+fn try_open(path: &Path, options: &StoreOptions) -> Result<Box<dyn RunStore>, TrackingError> {
+    open(&format!("sqlite:///{}", path.display()), options)
+}
+
+fn new_store(path: &Path) -> Box<dyn RunStore> {
+    try_open(path, &StoreOptions::default()).unwrap()
+}
