@@ -179,7 +179,11 @@ impl Augmenter {
     fn normalised(&self, image: &[u8], window: Window, out: &mut [f32]) {
         match self.tables.as_slice() {
             [grey] => crop_flip::copy::<1, f32>(image, self.shape, window, |_, value| grey[usize::from(value)], out),
-            tables => crop_flip::copy::<3, f32>(image, self.shape, window, |channel, value| tables[channel][usize::from(value)], out),
+            [red, green, blue] => {
+                let tables = [red, green, blue];
+                crop_flip::copy::<3, f32>(image, self.shape, window, |channel, value| tables[channel][usize::from(value)], out);
+            }
+            other => unreachable!("images of {} channels", other.len()),
         }
     }
 }

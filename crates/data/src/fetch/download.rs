@@ -24,7 +24,12 @@ pub(super) fn checked<T>(
     check: impl Fn(&Path) -> Result<T, DataError>,
 ) -> Result<T, DataError> {
     loop {
-        let resumed = download(url, part, patience, listener)?;
+        let resumed = download(url, part, patience, listener).inspect_err(|error| {
+            // Nothing has come: nothing is left behind, as far as that can be helped. (Busy: it is another process's file.)
+            if !matches!(error, DataError::Busy { .. }) && fs::metadata(part).is_ok_and(|metadata| metadata.len() == 0) {
+                let _ = fs::remove_file(part);
+            }
+        })?;
         hear(listener, url, &FetchEvent::Checking { file: part.into() })?;
         match check(part) {
             Ok(contents) => return Ok(contents),

@@ -148,7 +148,7 @@ pub(crate) fn fetch_official(official: &Official, options: &FetchOptions, listen
             refuse_unless(options.replace, &path)?;
         }
     }
-    fs::create_dir_all(&folder).map_err(DataError::io("create", &folder))?;
+    fs::create_dir_all(data_dir).map_err(DataError::io("create", data_dir))?;
     match source(options.mirror.as_deref(), official)? {
         Source::Folder(from) => {
             let (place, contents) = files::read_all(official, &from)?;
@@ -214,7 +214,7 @@ fn one_by_one(official: &Official, base: &str, folder: &Path, options: &FetchOpt
             continue;
         }
         let url = format!("{base}{}.gz", file.name);
-        let part = folder.join(format!("{}.gz.part", file.name));
+        let part = options.data_dir.join(format!("{}.gz.part", file.name));
         let check = |part: &Path| {
             let wrong = |found: String| DataError::Checksum { source_name: url.clone(), expected: file.digests[0].into(), found };
             match files::read_packed(*file, part) {
@@ -247,6 +247,7 @@ fn all_official(contents: &[Contents], place: &str) -> Result<(), DataError> {
 }
 
 fn install_all(official: &Official, contents: &[Contents], folder: &Path, listener: Listener<'_>) -> Result<(), DataError> {
+    fs::create_dir_all(folder).map_err(DataError::io("create", folder))?;
     for file in contents {
         let path = folder.join(file.file.name);
         install(&file.bytes, &path)?;

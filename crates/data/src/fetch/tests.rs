@@ -277,6 +277,7 @@ fn hosts_that_say_no_or_are_not_there_are_told_apart() {
     options.mirror = Some(format!("http://{closed}"));
     let error = fetch_official(&published.official, &options, &mut quiet).unwrap_err();
     assert!(matches!(error, DataError::Unreachable { .. }) && error.is_remedied_by_sample(), "{error}");
+    assert!(listing(&options.data_dir).is_empty());
 }
 
 #[test]
@@ -312,6 +313,7 @@ fn what_is_there_stays_unless_told_otherwise() {
 fn two_downloads_of_one_file_do_not_mix() {
     let (published, _server, folder, options) = archive_setup(&[Manner::Whole]);
     let part = File::create(folder.path().join("noise.tar.gz.part")).unwrap();
+    (&part).write_all(b"1").unwrap();
     part.lock().unwrap();
     let error = fetch_official(&published.official, &options, &mut quiet).unwrap_err();
     assert!(matches!(error, DataError::Busy { .. }), "{error}");
