@@ -71,6 +71,8 @@ fn arg(section: &Section, setting: &'static Setting, defaults: &mut Settings) ->
             super::value::Kind::Text => "VALUE",
         })
         .value_parser(Offered(setting))
+        // The last one counts, as elsewhere: aliases and Makefiles put theirs first.
+        .overrides_with(setting.name)
         .allow_negative_numbers(true);
     match setting.value.kind() {
         super::value::Kind::Switch => arg.num_args(0..=1).default_missing_value("true"),

@@ -14,7 +14,7 @@ pub mod resume;
 use crate::failure::Interrupted;
 use crate::logging::{self, TrainingLog};
 use crate::recorder::Recorder;
-use crate::settings::{Resolved, Settings};
+use crate::settings::{Problem, Problems, Resolved, Settings};
 use crate::signals::Stop;
 use crate::terminal::progress::{self, TrainingProgress};
 use crate::terminal::style::Style;
@@ -25,6 +25,7 @@ use anmok_engine::Engine;
 use anmok_engine::native::{NativeEngine, NativeOptions};
 use anmok_protocol::{Run, RunStatus};
 use anmok_tracking::{NewRun, RunStore, RunUpdate, RunWriter, now_ms};
+use anmok_train::checkpoint::CheckpointError;
 use anmok_train::run_log::RunLog;
 use anmok_train::{Ending, Job, LiveFigures, Outcome};
 use anyhow::Context;
@@ -59,6 +60,9 @@ pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str)
             tracing::warn!("{} had another shape in the weights file and start anew", initial.replaced.join(", "));
         }
         engine.load_model_state(&initial.state)?;
+    }
+    if let Some(resumption) = &resumption {
+        check_resumable(resumption, engine.as_ref(), &data, resolved)?;
     }
     let live = Arc::new(LiveFigures::new());
     if let Some(address) = settings.metrics_addr {
@@ -147,6 +151,24 @@ fn engine(settings: &Settings, data: &Splits) -> anyhow::Result<Box<dyn Engine>>
         train: Some(train),
     };
     Ok(Box::new(NativeEngine::new(graph, options)?))
+}
+
+/// Whether the run can go on with these settings: found out before its status is touched.
+fn check_resumable(resumption: &Resumption, engine: &dyn Engine, data: &Splits, resolved: &Resolved) -> anyhow::Result<()> {
+    let checked = resumption.checkpoint.check(engine.graph(), &engine.info(), &resolved.settings.recipe, &data.train);
+    match checked {
+        // What there is to warn of is told when the run goes on.
+        Ok(_) => Ok(()),
+        Err(CheckpointError::OtherSettings(problems)) => {
+            let problems = problems.into_iter().map(|problem| Problem {
+                subject: format!("{} = {}", problem.setting, problem.value),
+                source: resolved.source(problem.setting),
+                message: format!("{}, it was {}", problem.message, problem.allowed),
+            });
+            Err(Problems(problems.collect()).into())
+        }
+        Err(e) => Err(e).with_context(|| format!("run {} cannot go on", resumption.run.info.run_id)),
+    }
 }
 
 fn new_run(store: &dyn RunStore, settings: &Settings, command: &str) -> anyhow::Result<Run> {

@@ -66,6 +66,7 @@ fn all_problems_are_told_at_once_with_their_sources() {
             "stem = \"tiny\" (environment variable STEM): not known (allowed: imagenet, cifar)",
         ],
     );
+    sandbox.write(".env", "");
     sandbox.write("near.toml", "optimizer = \"adm\"\n");
     let said = sandbox
         .run("config show --recipe near.toml")
