@@ -1,7 +1,7 @@
 //! The tracking store as commands use it: opening it, and finding the run that a user means.
 
 use crate::failure::Usage;
-use crate::settings::{Settings, without_password};
+use crate::settings::Settings;
 use anmok_protocol::{Run, RunFilter, RunOrder, ViewType};
 use anmok_tracking::{ExperimentQuery, NewExperiment, RunQuery, RunStore, StoreOptions};
 use anyhow::Context;
@@ -13,8 +13,7 @@ const SHORTEST_PREFIX: usize = 4;
 /// Opens the store of the settings.
 pub fn open(settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
     let options = StoreOptions { artifact_root: Some(settings.artifact_root.display().to_string()), ..StoreOptions::default() };
-    let store = anmok_tracking::open(&settings.tracking_uri, &options)
-        .with_context(|| format!("the tracking store {} cannot be used", without_password(&settings.tracking_uri)))?;
+    let store = anmok_tracking::open(&settings.tracking_uri, &options)?;
     Ok(Arc::from(store))
 }
 

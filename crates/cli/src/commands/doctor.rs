@@ -7,6 +7,7 @@ use crate::settings::{Section, Settings, machine as machine_section, output, sto
 use crate::terminal::style::Style;
 use crate::terminal::units;
 use crate::terminal::{print, print_json};
+use anmok_data::DataError;
 use anmok_engine::native::Level;
 use anyhow::bail;
 use clap::Args;
@@ -70,7 +71,7 @@ impl Doctor {
                     Verdict::Note => style.yellow("note"),
                     Verdict::Bad => style.red("bad "),
                 };
-                text += &format!("{mark}  {:<12} {}\n", finding.subject, finding.text);
+                text += &format!("{mark}  {:<19}  {}\n", finding.subject, finding.text);
             }
             print(&text);
         }
@@ -150,7 +151,11 @@ fn dataset(name: &'static str, settings: &Settings) -> Finding {
                 None => Finding { verdict: Verdict::Fine, subject: name, text },
             }
         }
-        Err(e) => Finding { verdict: Verdict::Note, subject: name, text: e.to_string() },
+        Err(DataError::Missing { .. }) => {
+            let text = format!("not in {}; `anmok data fetch {name}` downloads it", settings.data_dir.display());
+            Finding { verdict: Verdict::Note, subject: name, text }
+        }
+        Err(e) => Finding { verdict: Verdict::Bad, subject: name, text: e.to_string() },
     }
 }
 
@@ -170,7 +175,7 @@ fn store(settings: &Settings) -> Finding {
     let reached =
         crate::tracking::open(settings).and_then(|store| Ok(store.search_experiments(&anmok_tracking::ExperimentQuery::default())?));
     match reached {
-        Ok(page) => Finding { verdict: Verdict::Fine, subject, text: format!("{shown}: {} experiments", page.items.len()) },
+        Ok(page) => Finding { verdict: Verdict::Fine, subject, text: format!("{shown}: can be read, experiments: {}", page.items.len()) },
         Err(e) => Finding { verdict: Verdict::Bad, subject, text: format!("{e:#}") },
     }
 }

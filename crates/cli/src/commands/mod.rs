@@ -22,17 +22,18 @@ use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Examples:
-  anmok quickstart                               a trained, evaluated, tracked model in about a minute, without a network
+  anmok quickstart                               a first model in about a minute, without a network
   anmok train --recipe seed                      MobileNetV3-Small on CIFAR-10
-  anmok train --recipe cifar10-strong --seed 1   a recipe made to learn well, with one setting changed
-  anmok train --resume latest                    go on with the run that was started last
-  anmok evaluate --run-id latest                 test its model, with pictures
-  anmok runs list --filter 'metrics.val_accuracy > 0.6' --order-by 'metrics.val_accuracy DESC'
+  anmok train --recipe cifar10-strong --seed 1   made to learn well, with one setting changed
+  anmok train --resume latest                    go on after an interruption
+  anmok evaluate --run-id latest                 test the last model, with pictures
+  anmok runs list --filter 'metrics.val_accuracy > 0.6'
 
-Settings are taken from flags, then environment variables, then the recipe named by --recipe, then .env, then defaults:
-`anmok config show` prints each with its value and where it came from.
+Settings are taken from flags, then environment variables, then the recipe named by --recipe, then
+.env, then defaults: `anmok config show` prints each with its value and where it came from.
 
-Exit codes: 0 success, 1 failure, 2 wrong usage or settings, 130 and 143 stopped in good order by SIGINT or SIGTERM.";
+Exit codes: 0 success; 1 failure; 2 wrong usage or settings; 130 and 143 stopped in good order by
+SIGINT and SIGTERM.";
 
 /// Trains, evaluates and tracks vision models.
 #[derive(Debug, Parser)]

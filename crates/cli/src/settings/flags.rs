@@ -1,5 +1,6 @@
 //! The flags of a subcommand, made from its sections.
 
+use super::value::Kind;
 use super::{Section, Setting, Settings};
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
@@ -63,20 +64,27 @@ fn arg(section: &Section, setting: &'static Setting, defaults: &mut Settings) ->
         .long_help(long)
         .help_heading(section.title)
         .hide_possible_values(true)
-        .value_name(match setting.value.kind() {
-            super::value::Kind::Whole => "N",
-            super::value::Kind::Real => "X",
-            super::value::Kind::Switch => "BOOL",
-            super::value::Kind::List => "A,B",
-            super::value::Kind::Text => "VALUE",
-        })
+        .value_name(value_name(setting))
         .value_parser(Offered(setting))
         // The last one counts, as elsewhere: aliases and Makefiles put theirs first.
         .overrides_with(setting.name)
         .allow_negative_numbers(true);
     match setting.value.kind() {
-        super::value::Kind::Switch => arg.num_args(0..=1).default_missing_value("true"),
+        Kind::Switch => arg.num_args(0..=1).default_missing_value("true"),
         _ => arg,
+    }
+}
+
+/// What stands for the value in help: the choices themselves where they are few and short.
+fn value_name(setting: &Setting) -> String {
+    let choices = setting.value.choices().join("|");
+    match setting.value.kind() {
+        Kind::Whole => "N".to_owned(),
+        Kind::Real => "X".to_owned(),
+        Kind::Switch => "BOOL".to_owned(),
+        Kind::List => "A,B".to_owned(),
+        Kind::Text if !choices.is_empty() && choices.len() <= 24 => choices,
+        Kind::Text => setting.value.noun().to_owned(),
     }
 }
 

@@ -42,7 +42,7 @@ pub const SECTION: Section = Section {
             name: "initial_weights",
             variables: &[],
             help: "Start from this .safetensors or .pth file (a classifier of another size is replaced)",
-            value: &OptionalText { field: |s| &mut s.recipe.initial_weights, what: "a file, or none (random weights)" },
+            value: &OptionalText { field: |s| &mut s.recipe.initial_weights, noun: "FILE", what: "a file, or none (random weights)" },
         },
         Setting {
             name: "freeze",

@@ -48,9 +48,9 @@ impl RecipeFile {
             };
         }
         let names: Vec<&str> = BUILT_IN.iter().map(|(known, _)| *known).collect();
-        let near = nearest(name, names.iter().copied()).map_or(String::new(), |near| format!("did you mean {near}? "));
+        let near = nearest(name, names.iter().copied()).map_or(String::new(), |near| format!(": did you mean {near}?"));
         Err(problem(format!(
-            "no such recipe: {near}Built in are {}; a file is named by its path, for example ./{name}.toml",
+            "no such recipe{near} (built in are {}; a file is named by its path, for example ./{name}.toml)",
             names.join(", ")
         )))
     }

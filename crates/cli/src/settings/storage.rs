@@ -17,7 +17,7 @@ pub const SECTION: Section = Section {
             name: "data_mirror",
             variables: &[],
             help: "Fetch data sets from this URL or folder instead of the official host",
-            value: &OptionalText { field: |s| &mut s.data_mirror, what: "a URL or a folder" },
+            value: &OptionalText { field: |s| &mut s.data_mirror, noun: "URL|FOLDER", what: "a URL or a folder" },
         },
         Setting {
             name: "checkpoint_dir",

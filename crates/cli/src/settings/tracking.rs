@@ -11,7 +11,7 @@ pub const SECTION: Section = Section {
             name: "tracking_uri",
             variables: &["MLFLOW_TRACKING_URI"],
             help: "Where runs are recorded: sqlite:///FILE",
-            value: &Text { field: |s| &mut s.tracking_uri, what: "a URI such as sqlite:///anmok.db" },
+            value: &Text { field: |s| &mut s.tracking_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
         },
         Setting {
             name: "artifact_root",
@@ -23,13 +23,13 @@ pub const SECTION: Section = Section {
             name: "experiment_name",
             variables: &["MLFLOW_EXPERIMENT_NAME", "EXPERIMENT_NAME"],
             help: "Experiment that a new run belongs to; made if it does not exist",
-            value: &Text { field: |s| &mut s.experiment_name, what: "a name" },
+            value: &Text { field: |s| &mut s.experiment_name, noun: "NAME", what: "a name" },
         },
         Setting {
             name: "run_name",
             variables: &["MLFLOW_RUN_NAME"],
             help: "Name of a new run",
-            value: &OptionalText { field: |s| &mut s.run_name, what: "a name, or none (one is made up)" },
+            value: &OptionalText { field: |s| &mut s.run_name, noun: "NAME", what: "a name, or none (one is made up)" },
         },
     ],
 };

@@ -36,6 +36,10 @@ pub trait Value: Sync {
     fn kind(&self) -> Kind;
     /// What is accepted, in words: "one of adam, adamw, sgd".
     fn allowed(&self) -> String;
+    /// What stands for the value in help.
+    fn noun(&self) -> &'static str {
+        "NAME"
+    }
     /// Names to offer for completion and near misses; empty where there are none.
     fn choices(&self) -> Vec<&'static str> {
         vec![]
@@ -236,12 +240,17 @@ impl Value for Name {
 /// Free text that is not empty.
 pub struct Text {
     pub field: fn(&mut Settings) -> &mut String,
+    pub noun: &'static str,
     pub what: &'static str,
 }
 
 impl Value for Text {
     fn kind(&self) -> Kind {
         Kind::Text
+    }
+
+    fn noun(&self) -> &'static str {
+        self.noun
     }
 
     fn allowed(&self) -> String {
@@ -264,12 +273,17 @@ impl Value for Text {
 /// Free text, or nothing at all.
 pub struct OptionalText {
     pub field: fn(&mut Settings) -> &mut Option<String>,
+    pub noun: &'static str,
     pub what: &'static str,
 }
 
 impl Value for OptionalText {
     fn kind(&self) -> Kind {
         Kind::Text
+    }
+
+    fn noun(&self) -> &'static str {
+        self.noun
     }
 
     fn allowed(&self) -> String {
@@ -295,6 +309,10 @@ pub struct Place {
 impl Value for Place {
     fn kind(&self) -> Kind {
         Kind::Text
+    }
+
+    fn noun(&self) -> &'static str {
+        "FOLDER"
     }
 
     fn allowed(&self) -> String {
@@ -347,6 +365,10 @@ pub struct Address {
 impl Value for Address {
     fn kind(&self) -> Kind {
         Kind::Text
+    }
+
+    fn noun(&self) -> &'static str {
+        "ADDRESS:PORT"
     }
 
     fn allowed(&self) -> String {

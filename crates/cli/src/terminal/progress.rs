@@ -81,8 +81,9 @@ impl Progress for TrainingProgress {
         if !self.is_due() {
             return;
         }
+        self.bar.set_prefix(split.to_owned());
         self.bar.set_length(total);
-        self.bar.set_message(format!("{split} images"));
+        self.bar.set_message("images");
         self.bar.set_position(done);
     }
 
