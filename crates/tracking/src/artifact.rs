@@ -12,6 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use crate::error::TrackingError;
 use crate::run_name::random_bytes;
+use crate::uri::is_scheme;
 
 /// What a temporary file's name ends with; listings leave them out.
 const TEMPORARY: &str = ".anmok-part";
@@ -213,7 +214,7 @@ pub(crate) fn local_folder(location: &str) -> Result<Option<PathBuf>, TrackingEr
                 Err(_) => return refuse("its percent-encoded bytes are not UTF-8"),
             }
         }
-        Some((scheme, rest)) if scheme.len() > 1 && (rest.starts_with('/') || !scheme.contains('/')) => return Ok(None),
+        Some((scheme, _)) if is_scheme(scheme) => return Ok(None),
         _ => PathBuf::from(location),
     };
     if path.as_os_str().is_empty() {

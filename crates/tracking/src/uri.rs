@@ -106,7 +106,7 @@ impl FromStr for StoreUri {
 }
 
 /// RFC 3986's scheme, of two letters at least (one letter is a Windows drive).
-fn is_scheme(text: &str) -> bool {
+pub(crate) fn is_scheme(text: &str) -> bool {
     text.len() >= 2
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))

@@ -66,7 +66,9 @@ fn locations_that_cannot_be_reached_are_named() {
         let error = ArtifactStore::open(uri).unwrap_err().to_string();
         assert!(error.contains(words), "{uri}: {error}");
     }
-    for (uri, root) in [("file:///a%20b", "/a b"), ("file://localhost/a", "/a"), ("/a/b", "/a/b"), ("file:/a", "/a")] {
+    for (uri, root) in
+        [("file:///a%20b", "/a b"), ("file://localhost/a", "/a"), ("/a/b", "/a/b"), ("file:/a", "/a"), ("/tmp/a:/b", "/tmp/a:/b")]
+    {
         assert_eq!(ArtifactStore::open(uri).unwrap().local_root().unwrap(), std::path::Path::new(root));
     }
 }

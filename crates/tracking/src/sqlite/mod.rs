@@ -165,7 +165,12 @@ impl RunStore for SqliteStore {
         for tag in &new.tags {
             validate::experiment_tag(&tag.key, &tag.value)?;
         }
-        let location = new.artifact_location.as_deref().map(|location| self.locations.stored(location)).transpose()?;
+        let location = new
+            .artifact_location
+            .as_deref()
+            .filter(|location| !location.is_empty())
+            .map(|location| self.locations.stored(location))
+            .transpose()?;
         let (new, locations) = (new.clone(), self.locations.clone());
         self.write("making an experiment", move |write| write::create_experiment(write, &new, location.as_deref(), &locations))
     }
@@ -195,7 +200,7 @@ impl RunStore for SqliteStore {
     }
 
     fn create_run(&self, new: &NewRun) -> Result<Run, TrackingError> {
-        let run = write::NewRow::new(new)?;
+        let run = write::CheckedRun::new(new)?;
         let locations = self.locations.clone();
         self.write("starting a run", move |write| write::create_run(write, &run, &locations))
     }

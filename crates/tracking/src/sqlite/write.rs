@@ -71,14 +71,14 @@ pub(super) fn set_experiment_stage(write: &mut Write, experiment: i64, stage: Li
 }
 
 /// A run to insert, checked and named.
-pub(super) struct NewRow {
+pub(super) struct CheckedRun {
     new: NewRun,
     experiment: i64,
     run_id: String,
     run_name: String,
 }
 
-impl NewRow {
+impl CheckedRun {
     pub fn new(new: &NewRun) -> Result<Self, TrackingError> {
         let experiment = validate::experiment_id(&new.experiment_id)?;
         for (index, tag) in new.tags.iter().enumerate() {
@@ -102,7 +102,7 @@ impl NewRow {
     }
 }
 
-pub(super) fn create_run(write: &mut Write, row: &NewRow, locations: &Locations) -> Result<Run, Failure> {
+pub(super) fn create_run(write: &mut Write, row: &CheckedRun, locations: &Locations) -> Result<Run, Failure> {
     let experiment: Option<(String, String)> = write
         .connection
         .prepare_cached("SELECT lifecycle_stage, artifact_location FROM anmok_experiments WHERE experiment = ?1")?
