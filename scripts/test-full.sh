@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# All tests, and those that need real PyTorch: the state dicts in both directions, the parity ladder on fresh goldens, and a
+# model that Anmok trained, loaded by torchvision.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+ANMOK_TEST_PYTHON=$(scripts/torch-python.sh)
+export ANMOK_TEST_PYTHON
+cargo test --workspace --no-fail-fast
+scripts/parity.sh
+scripts/trained-model-in-torchvision.sh
