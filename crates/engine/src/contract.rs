@@ -107,7 +107,8 @@ pub struct TrainOptions {
     /// One flag per `graph.parameters`: false is frozen (no gradient step, no decay). BatchNorm layers all of whose
     /// parameters are frozen still update their running statistics, as `requires_grad = False` alone does in PyTorch.
     pub trainable: Vec<bool>,
-    /// Keep an exponential moving average of parameters and buffers with this decay.
+    /// Keep an exponential moving average of parameters and buffers with this decay; in step t, with at most
+    /// `(1 + t) / (10 + t)`, so that the random start is soon forgotten.
     pub ema_decay: Option<f32>,
 }
 

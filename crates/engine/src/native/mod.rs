@@ -332,7 +332,9 @@ impl Engine for NativeEngine {
             unsafe { dispatch(level, kernel) }
         });
         if let Some(average) = &mut training.average {
-            let decay = average.decay;
+            // Young averages follow faster, or the random start would weigh on them for an epoch
+            // (tf.train.ExponentialMovingAverage's num_updates).
+            let decay = average.decay.min((1.0 + training.steps as f32) / (10.0 + training.steps as f32));
             Pass::average(&mut self.pool, level, average.parameters.at(), parameters, self.plan.parameters, decay);
             Pass::average(&mut self.pool, level, average.buffers.at(), self.buffers.at(), self.plan.buffers, decay);
         }
