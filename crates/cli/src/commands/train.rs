@@ -72,7 +72,7 @@ impl Train {
 
 /// What came out, and where it is.
 pub fn summary(finished: &Finished, style: Style) -> String {
-    let Finished { run, outcome, artifacts } = finished;
+    let Finished { run, outcome, artifacts, .. } = finished;
     let mut table = Table::new(&[Align::Left, Align::Left]);
     if let Some(test) = &outcome.test {
         let report = &test.model;
@@ -105,7 +105,7 @@ pub fn summary(finished: &Finished, style: Style) -> String {
 }
 
 fn as_json(finished: &Finished) -> serde_json::Value {
-    let Finished { run, outcome, artifacts } = finished;
+    let Finished { run, outcome, artifacts, cost } = finished;
     json!({
         "run_id": run.info.run_id,
         "run_name": run.info.run_name,
@@ -117,6 +117,8 @@ fn as_json(finished: &Finished) -> serde_json::Value {
         "test_loss": outcome.test.as_ref().map(|test| test.model.loss),
         "images_per_second": outcome.images_per_second,
         "seconds": outcome.seconds,
+        "cpu_seconds": cost.map(|cost| cost.cpu_seconds),
+        "tracking_cpu_seconds": cost.map(|cost| cost.tracking_cpu_seconds),
         "model": artifacts.model,
         "pictures": artifacts.pictures,
         "report": artifacts.report,

@@ -26,7 +26,10 @@ impl EnvFile {
         let file = std::fs::File::open(path).map_err(|e| problem(format!("the file with environment variables cannot be read: {e}")))?;
         let mut variables = BTreeMap::new();
         for item in dotenvy::from_read_iter(file) {
-            let (name, value) = item.map_err(|e| problem(format!("not a line of the form NAME=value: {e}")))?;
+            let (name, value) = item.map_err(|e| match e {
+                dotenvy::Error::LineParse(line, _) => problem(format!("{:?} is not of the form NAME=value", line.trim_end())),
+                other => problem(format!("the file with environment variables cannot be read: {other}")),
+            })?;
             variables.entry(name).or_insert(value);
         }
         Ok(Some(Self { path: path.to_owned(), variables }))

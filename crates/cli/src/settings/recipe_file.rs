@@ -67,9 +67,7 @@ impl RecipeFile {
             let source = source(key.span().start);
             let key = key.into_inner();
             let taken = setting(&key).and_then(|setting| {
-                text_of(setting.value.kind(), value.get_ref())
-                    .map(|text| (setting.name, text))
-                    .ok_or_else(|| format!("must be {}, and of type {}", setting.value.allowed(), setting.value.kind()))
+                text_of(setting.value.kind(), value.get_ref()).map(|text| (setting.name, text)).ok_or_else(|| wrong_type(setting))
             });
             match taken {
                 Ok((name, text)) => entries.push(Entry { name, text, source }),
@@ -95,6 +93,11 @@ fn setting(key: &str) -> Result<&'static Setting, String> {
     }
 }
 
+fn wrong_type(setting: &Setting) -> String {
+    let (kind, allowed) = (setting.value.kind().to_string(), setting.value.allowed());
+    if kind == allowed { format!("must be {kind}") } else { format!("must be {kind}: {allowed}") }
+}
+
 /// A TOML value as the text that a flag would give, if it has the right type.
 fn text_of(kind: Kind, value: &DeValue<'_>) -> Option<String> {
     match (kind, value) {
@@ -107,5 +110,43 @@ fn text_of(kind: Kind, value: &DeValue<'_>) -> Option<String> {
             texts.filter(|texts| texts.iter().all(|text| !text.contains(','))).map(|texts| texts.join(","))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        RecipeFile::parse("mine.toml", text).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_kind_of_value_is_taken() {
+        let text = "freeze = [\"features.*\", \"classifier.0.bias\"]\nlearning_rate = 1e-3\nmomentum = 1\nnesterov = true\nbatch_size = 1_28\nstem = \"cifar\"";
+        let recipe = RecipeFile::parse("mine.toml", text).unwrap();
+        let find = |name: &str| recipe.entries.iter().find(|entry| entry.name == name).map(|entry| entry.text.replace('_', ""));
+        let found = ["freeze", "learning_rate", "momentum", "nesterov", "batch_size", "stem"].map(|name| find(name).unwrap());
+        assert_eq!(found, ["features.*,classifier.0.bias", "1e-3", "1", "true", "128", "cifar"]);
+    }
+
+    #[test]
+    fn types_keys_and_syntax_are_told_with_their_lines() {
+        assert_eq!(problems("epochs = \"3\""), ["epochs (recipe mine.toml, line 1): must be a whole number"]);
+        assert_eq!(problems("\n[model]\nname = 1"), ["model (recipe mine.toml, line 2): no such setting: `anmok config show` lists them"]);
+        assert_eq!(problems("epochs = 0x10").len(), 1);
+        let syntax = problems("epochs = 3\nseed = = 1");
+        assert!(syntax[0].starts_with("syntax (recipe mine.toml, line 2): "), "{syntax:?}");
+        assert_eq!(problems("seed = 1\nseed = 2").len(), 1);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic() {
+        let text = "epochs = 3\nlearning_rate = 0.1 # \u{e9}\nfreeze = ['a', \"b\"]\nstem = 'x'";
+        for cut in (0..text.len()).filter(|&cut| text.is_char_boundary(cut)) {
+            for inserted in ["", "=", "\"", "[", "\u{0}", "\n", "9999999999999999999999"] {
+                let _ = RecipeFile::parse("mine.toml", &format!("{}{inserted}{}", &text[..cut], &text[cut..]));
+            }
+        }
     }
 }

@@ -199,3 +199,31 @@ fn layers(inputs: &Inputs<'_>, section: &Section, setting: &Setting) -> Vec<(Str
     layers.extend(given.map(|(_, value)| (value.clone(), Source::Flag { flag: setting.flag() })));
     layers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::SECTIONS;
+
+    #[test]
+    fn a_saved_recipe_takes_the_place_of_all_but_flags() {
+        let variables = [("EPOCHS", "3"), ("SEED", "5"), ("DATA_DIR", "elsewhere")];
+        let environment = BTreeMap::from(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let env_file = EnvFile { path: ".env".into(), variables: BTreeMap::from([("BATCH_SIZE".to_owned(), "9".to_owned())]) };
+        let saved = Recipe { epochs: 7, batch_size: 8, ..Recipe::default() };
+        let flags = [("seed", "6".to_owned())];
+        let inputs = Inputs {
+            sections: SECTIONS,
+            flags: &flags,
+            environment: &environment,
+            recipe: None,
+            saved: Some(("run x", &saved)),
+            env_file: Some(&env_file),
+        };
+        let found = resolve(&inputs).unwrap();
+        assert_eq!(found.settings.recipe, Recipe { seed: 6, ..saved });
+        assert_eq!(found.settings.data_dir.to_str(), Some("elsewhere"));
+        assert_eq!(found.source("epochs").to_string(), "saved with run x");
+        assert_eq!(found.source("seed").to_string(), "flag --seed");
+    }
+}

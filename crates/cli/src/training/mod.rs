@@ -25,7 +25,7 @@ use anmok_engine::Engine;
 use anmok_engine::native::{NativeEngine, NativeOptions};
 use anmok_protocol::{Run, RunStatus};
 use anmok_tracking::{NewRun, RunStore, RunUpdate, RunWriter, now_ms};
-use anmok_train::checkpoint::CheckpointError;
+use anmok_train::checkpoint::{self, CheckpointError};
 use anmok_train::run_log::RunLog;
 use anmok_train::{Ending, Job, LiveFigures, Outcome};
 use anyhow::Context;
@@ -39,6 +39,7 @@ pub struct Finished {
     pub run: Run,
     pub outcome: Outcome,
     pub artifacts: results::Places,
+    pub cost: Option<Cost>,
 }
 
 /// Trains by `resolved`, as a new run or as the one that `resumption` names.
@@ -71,7 +72,7 @@ pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str)
     }
 
     let folder = |run_id: &str| settings.checkpoint_dir.join(run_id);
-    let (run, claim, checkpoint) = match resumption {
+    let (run, claim, start) = match resumption {
         Some(resumption) => {
             store.update_run(&resumption.run.info.run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
             (resumption.run, resumption.claim, Some(resumption.checkpoint))
@@ -86,7 +87,7 @@ pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str)
     let run_id = run.info.run_id.clone();
     let recorded = RunWriter::open(store.clone(), &run_id).map(Recorder::new);
     let mut recorder = recorded.inspect_err(|_| fail(store.as_ref(), &run_id))?;
-    say_what_begins(settings, engine.as_ref(), &data, &run, checkpoint.is_some());
+    say_what_begins(settings, engine.as_ref(), &data, &run, start.is_some());
 
     let work = || -> anyhow::Result<Outcome> {
         log_file.copy_to(&claim.folder.join(results::LOG))?;
@@ -103,7 +104,7 @@ pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str)
             stop: &stop.asked,
             checkpoints: &claim.folder,
             run_id: &run_id,
-            resume: checkpoint,
+            resume: start,
         })?;
         drop(progress);
         results::save(&outcome, &settings.recipe, &data, &claim.folder, &mut recorder)?;
@@ -118,12 +119,18 @@ pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str)
             RunStatus::Failed
         }
     };
-    if let Ok(outcome) = &worked {
-        say_what_tracking_cost(outcome, &recorder);
-    }
+    let cost = worked.as_ref().ok().map(|outcome| Cost::now(outcome, &recorder));
     recorder.artifact(&format!("logs/{}", results::LOG), &claim.folder.join(results::LOG));
     let stored = recorder.finish(status);
-    let outcome = worked.with_context(|| format!("run {} ({run_id}) failed", run.info.run_name))?;
+    let kept = claim.folder.join(checkpoint::LAST).exists();
+    let outcome = worked.with_context(|| {
+        let remedy = if kept {
+            format!("; its last checkpoint is kept, and `anmok train --resume {run_id}` goes on from there")
+        } else {
+            String::new()
+        };
+        format!("run {} ({run_id}) failed{remedy}", run.info.run_name)
+    })?;
     stored.with_context(|| {
         format!("run {run_id} is trained, but its record could not be completed; checkpoints are in {}", claim.folder.display())
     })?;
@@ -136,7 +143,7 @@ pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str)
     }
     results::remove_staged(&claim.folder);
     let artifacts = results::Places::of(store.as_ref(), &run)?;
-    Ok(Finished { run, outcome, artifacts })
+    Ok(Finished { run, outcome, artifacts, cost })
 }
 
 /// The engine that trains, its weights still to be loaded.
@@ -218,13 +225,22 @@ fn say_what_begins(settings: &Settings, engine: &dyn Engine, data: &Splits, run:
     );
 }
 
-/// CPU time inside the record against the CPU time of the whole process.
-fn say_what_tracking_cost(outcome: &Outcome, recorder: &Recorder) {
-    let process = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let process = process.tv_sec as f64 + process.tv_nsec as f64 * 1e-9;
-    let tracking = outcome.tracking.cpu.as_secs_f64() + recorder.cpu_seconds();
-    let share = tracking / process.max(1e-9);
-    tracing::debug!(tracking_cpu_seconds = tracking, process_cpu_seconds = process, "tracking took {:.2} % of the CPU time", share * 100.0);
+/// CPU time inside the record against the CPU time of the whole process, this sitting alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    pub tracking_cpu_seconds: f64,
+    pub cpu_seconds: f64,
+}
+
+impl Cost {
+    fn now(outcome: &Outcome, recorder: &Recorder) -> Self {
+        let process = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let cpu_seconds = process.tv_sec as f64 + process.tv_nsec as f64 * 1e-9;
+        let tracking_cpu_seconds = outcome.tracking.cpu.as_secs_f64() + recorder.cpu_seconds();
+        let share = tracking_cpu_seconds / cpu_seconds.max(1e-9);
+        tracing::debug!(tracking_cpu_seconds, cpu_seconds, "tracking took {:.2} % of the CPU time", share * 100.0);
+        Self { tracking_cpu_seconds, cpu_seconds }
+    }
 }
 
 /// The folder of a run's checkpoints, held by this process: no other one trains the same run.

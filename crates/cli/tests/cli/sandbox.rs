@@ -71,11 +71,11 @@ impl Sandbox {
         std::fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
 
-    /// The program, ready to be given arguments: only PATH is left of the environment.
+    /// The program, ready to be given arguments: of the environment only PATH is left, and where coverage is measured.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.envs(["PATH", "LLVM_PROFILE_FILE"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command
     }
 
