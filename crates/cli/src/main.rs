@@ -27,14 +27,13 @@ mod training;
 
 use clap::Parser;
 use std::process::ExitCode;
-use terminal::style::Style;
 
 fn main() -> ExitCode {
     let cli = commands::Cli::parse();
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{}", failure::render(&error, Style::new(settings::output::Color::Auto, &std::io::stderr())));
+            failure::tell(&error);
             ExitCode::from(failure::exit_code(&error))
         }
     }

@@ -3,17 +3,20 @@
 //! Everything that can be refused is refused before the run exists: settings, data, network, memory, store. From then on
 //! whatever happens ends in the run's status: FINISHED, FAILED, or KILLED by a signal.
 //!
+//! - [`claim`]: one process trains a run
 //! - [`resume`]: the run to go on with, and its checkpoint
 //! - [`provenance`]: the tags that tell where a run came from
 //! - [`results`]: what a finished run leaves among its artifacts
 
+pub mod claim;
 pub mod provenance;
 pub mod results;
 pub mod resume;
 
-use crate::failure::Interrupted;
+use crate::failure::{Interrupted, Told};
 use crate::logging::{self, TrainingLog};
 use crate::recorder::Recorder;
+use crate::settings::output::LogFormat;
 use crate::settings::{Problem, Problems, Resolved, Settings};
 use crate::signals::Stop;
 use crate::terminal::progress::{self, TrainingProgress};
@@ -27,11 +30,11 @@ use anmok_protocol::{Run, RunStatus};
 use anmok_tracking::{NewRun, RunStore, RunUpdate, RunWriter, now_ms};
 use anmok_train::checkpoint::{self, CheckpointError};
 use anmok_train::run_log::RunLog;
-use anmok_train::{Ending, Job, LiveFigures, Outcome};
+use anmok_train::{Checkpoint, Ending, Job, LiveFigures, Outcome};
 use anyhow::Context;
+use claim::Claim;
+use indicatif::MultiProgress;
 use resume::Resumption;
-use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A run that has come to its end.
@@ -39,14 +42,41 @@ pub struct Finished {
     pub run: Run,
     pub outcome: Outcome,
     pub artifacts: results::Places,
-    pub cost: Option<Cost>,
+    pub cost: Cost,
+}
+
+/// What is there before a run is.
+struct Prepared<'a> {
+    settings: &'a Settings,
+    bars: MultiProgress,
+    log_file: TrainingLog,
+    stop: Stop,
+    store: Arc<dyn RunStore>,
+    data: Splits,
+    engine: Box<dyn Engine>,
+    live: Arc<LiveFigures>,
+}
+
+/// A run that has been made, or taken up again.
+struct Begun {
+    run: Run,
+    claim: Claim,
+    recorder: Recorder,
+    resume: Option<Checkpoint>,
 }
 
 /// Trains by `resolved`, as a new run or as the one that `resumption` names.
 pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str) -> anyhow::Result<Finished> {
+    let mut prepared = prepare(resolved, resumption.as_ref())?;
+    let mut begun = begin(&prepared, resumption, command)?;
+    say_what_begins(&prepared, &begun);
+    let worked = work(&mut prepared, &mut begun);
+    conclude(prepared, begun, worked)
+}
+
+fn prepare<'a>(resolved: &'a Resolved, resumption: Option<&Resumption>) -> anyhow::Result<Prepared<'a>> {
     let settings = &resolved.settings;
-    let human = settings.log_format == crate::settings::output::LogFormat::Human;
-    let bars = progress::bars(human);
+    let bars = progress::bars(settings.log_format == LogFormat::Human);
     let log_file = TrainingLog::open(&settings.log_dir)?;
     logging::start(settings, &bars, Some(log_file.clone()));
     resolved.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -55,94 +85,91 @@ pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str)
     let store = tracking::open(settings)?;
     let data = anmok_data::open(&settings.recipe.dataset, &settings.recipe.open_options(&settings.data_dir))?;
     let mut engine = engine(settings, &data)?;
-    if resumption.is_none() {
-        let initial = settings.recipe.initial_weights(engine.graph())?;
-        if !initial.replaced.is_empty() {
-            tracing::warn!("{} had another shape in the weights file and start anew", initial.replaced.join(", "));
+    match resumption {
+        Some(resumption) => check_resumable(resumption, engine.as_ref(), &data, resolved)?,
+        None => {
+            let initial = settings.recipe.initial_weights(engine.graph())?;
+            if !initial.replaced.is_empty() {
+                tracing::warn!("{} had another shape in the weights file and start anew", initial.replaced.join(", "));
+            }
+            engine.load_model_state(&initial.state)?;
         }
-        engine.load_model_state(&initial.state)?;
-    }
-    if let Some(resumption) = &resumption {
-        check_resumable(resumption, engine.as_ref(), &data, resolved)?;
     }
     let live = Arc::new(LiveFigures::new());
     if let Some(address) = settings.metrics_addr {
         let bound = metrics_endpoint::serve(address, live.clone())?;
         tracing::info!("metrics for Prometheus at http://{bound}/metrics");
     }
+    Ok(Prepared { settings, bars, log_file, stop, store, data, engine, live })
+}
 
-    let folder = |run_id: &str| settings.checkpoint_dir.join(run_id);
-    let (run, claim, start) = match resumption {
-        Some(resumption) => {
-            store.update_run(&resumption.run.info.run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
-            (resumption.run, resumption.claim, Some(resumption.checkpoint))
+fn begin(prepared: &Prepared<'_>, resumption: Option<Resumption>, command: &str) -> anyhow::Result<Begun> {
+    let Prepared { settings, store, .. } = prepared;
+    let (run, claim, resume) = match resumption {
+        Some(Resumption { run, claim, checkpoint }) => {
+            store.update_run(&run.info.run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
+            (run, claim, Some(checkpoint))
         }
         None => {
             let run = new_run(store.as_ref(), settings, command)?;
-            let claim = Claim::take(&folder(&run.info.run_id), &run.info.run_id);
-            let claim = claim.inspect_err(|_| fail(store.as_ref(), &run.info.run_id))?;
-            (run, claim, None)
+            let claim = Claim::take(&settings.checkpoint_dir.join(&run.info.run_id), &run.info.run_id);
+            (run.clone(), claim.inspect_err(|_| mark_failed(store.as_ref(), &run.info.run_id))?, None)
         }
     };
-    let run_id = run.info.run_id.clone();
-    let recorded = RunWriter::open(store.clone(), &run_id).map(Recorder::new);
-    let mut recorder = recorded.inspect_err(|_| fail(store.as_ref(), &run_id))?;
-    say_what_begins(settings, engine.as_ref(), &data, &run, start.is_some());
+    let writer = RunWriter::open(store.clone(), &run.info.run_id).inspect_err(|_| mark_failed(store.as_ref(), &run.info.run_id))?;
+    Ok(Begun { run, claim, recorder: Recorder::new(writer), resume })
+}
 
-    let work = || -> anyhow::Result<Outcome> {
-        log_file.copy_to(&claim.folder.join(results::LOG))?;
-        results::save_recipe(&settings.recipe, &claim.folder, &mut recorder)?;
-        let style = Style::new(settings.color, &std::io::stderr());
-        let mut progress = TrainingProgress::new(&bars, style);
-        let outcome = anmok_train::train(Job {
-            engine: engine.as_mut(),
-            data: &data,
-            recipe: &settings.recipe,
-            log: &mut recorder,
-            progress: &mut progress,
-            live: &live,
-            stop: &stop.asked,
-            checkpoints: &claim.folder,
-            run_id: &run_id,
-            resume: start,
-        })?;
-        drop(progress);
-        results::save(&outcome, &settings.recipe, &data, &claim.folder, &mut recorder)?;
-        Ok(outcome)
-    };
-    let worked = work();
+fn work(prepared: &mut Prepared<'_>, begun: &mut Begun) -> anyhow::Result<Outcome> {
+    let Prepared { settings, bars, log_file, stop, data, engine, live, .. } = prepared;
+    let Begun { run, claim, recorder, resume } = begun;
+    log_file.copy_to(&claim.folder.join(results::LOG))?;
+    results::save_recipe(&settings.recipe, &claim.folder, recorder)?;
+    let mut progress = TrainingProgress::new(bars, Style::new(settings.color, &std::io::stderr()));
+    let outcome = anmok_train::train(Job {
+        engine: engine.as_mut(),
+        data,
+        recipe: &settings.recipe,
+        log: recorder,
+        progress: &mut progress,
+        live,
+        stop: &stop.asked,
+        checkpoints: &claim.folder,
+        run_id: &run.info.run_id,
+        resume: resume.take(),
+    })?;
+    drop(progress);
+    results::save(&outcome, &settings.recipe, data, &claim.folder, recorder)?;
+    Ok(outcome)
+}
+
+/// Ends the record with the status that fits, whatever happened.
+fn conclude(prepared: Prepared<'_>, begun: Begun, worked: anyhow::Result<Outcome>) -> anyhow::Result<Finished> {
+    let Begun { run, claim, mut recorder, .. } = begun;
+    let (run_id, run_name) = (&run.info.run_id, &run.info.run_name);
+    let worked = worked.map_err(|e| {
+        let kept = claim.folder.join(checkpoint::LAST).exists();
+        let remedy = if kept { format!("; its last checkpoint is kept: anmok train --resume {run_id}") } else { String::new() };
+        // Told here, so that the log among the run's artifacts has it.
+        Told::now(&e.context(format!("run {run_name} ({run_id}) failed{remedy}")))
+    });
     let status = match &worked {
         Ok(outcome) if outcome.ending == Ending::Interrupted => RunStatus::Killed,
         Ok(_) => RunStatus::Finished,
-        Err(e) => {
-            tracing::debug!("the run failed: {e:#}");
-            RunStatus::Failed
-        }
+        Err(_) => RunStatus::Failed,
     };
     let cost = worked.as_ref().ok().map(|outcome| Cost::now(outcome, &recorder));
     recorder.artifact(&format!("logs/{}", results::LOG), &claim.folder.join(results::LOG));
-    let stored = recorder.finish(status);
-    let kept = claim.folder.join(checkpoint::LAST).exists();
-    let outcome = worked.with_context(|| {
-        let remedy = if kept {
-            format!("; its last checkpoint is kept, and `anmok train --resume {run_id}` goes on from there")
-        } else {
-            String::new()
-        };
-        format!("run {} ({run_id}) failed{remedy}", run.info.run_name)
-    })?;
-    stored.with_context(|| {
-        format!("run {run_id} is trained, but its record could not be completed; checkpoints are in {}", claim.folder.display())
-    })?;
+    let recorded = recorder.finish(status);
+    let (outcome, cost) = (worked?, cost.unwrap_or_default());
+    recorded
+        .with_context(|| format!("the record of run {run_id} could not be completed; checkpoints are in {}", claim.folder.display()))?;
     if outcome.ending == Ending::Interrupted {
-        let message = format!(
-            "run {} ({run_id}) is stopped and its checkpoint saved\n  go on with: anmok train --resume {run_id}",
-            run.info.run_name
-        );
-        return Err(Interrupted { signal: stop.signal().unwrap_or(signal_hook::consts::SIGTERM), message }.into());
+        let message = format!("run {run_name} ({run_id}) is stopped and its checkpoint saved\n  go on with: anmok train --resume {run_id}");
+        return Err(Interrupted { signal: prepared.stop.signal().unwrap_or(signal_hook::consts::SIGTERM), message }.into());
     }
     results::remove_staged(&claim.folder);
-    let artifacts = results::Places::of(store.as_ref(), &run)?;
+    let artifacts = results::Places::of(prepared.store.as_ref(), &run)?;
     Ok(Finished { run, outcome, artifacts, cost })
 }
 
@@ -190,23 +217,23 @@ fn new_run(store: &dyn RunStore, settings: &Settings, command: &str) -> anyhow::
 }
 
 /// Marks a run that could not even begin.
-fn fail(store: &dyn RunStore, run_id: &str) {
+fn mark_failed(store: &dyn RunStore, run_id: &str) {
     let failed = RunUpdate { status: Some(RunStatus::Failed), end_time: Some(now_ms()), ..RunUpdate::default() };
     if let Err(e) = store.update_run(run_id, &failed) {
         tracing::warn!("run {run_id} cannot be marked FAILED: {e}");
     }
 }
 
-fn say_what_begins(settings: &Settings, engine: &dyn Engine, data: &Splits, run: &Run, resumed: bool) {
-    let info = engine.info();
-    let graph = engine.graph();
+fn say_what_begins(prepared: &Prepared<'_>, begun: &Begun) {
+    let Prepared { settings, engine, data, .. } = prepared;
+    let (info, graph, run) = (engine.info(), engine.graph(), &begun.run.info);
     tracing::info!(
-        run_id = run.info.run_id,
-        run_name = run.info.run_name,
+        run_id = run.run_id,
+        run_name = run.run_name,
         "{} run {} ({}) in experiment {}",
-        if resumed { "resuming" } else { "starting" },
-        run.info.run_name,
-        run.info.run_id,
+        if begun.resume.is_some() { "resuming" } else { "starting" },
+        run.run_name,
+        run.run_id,
         settings.experiment_name
     );
     tracing::info!(
@@ -226,7 +253,7 @@ fn say_what_begins(settings: &Settings, engine: &dyn Engine, data: &Splits, run:
 }
 
 /// CPU time inside the record against the CPU time of the whole process, this sitting alone.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
     pub tracking_cpu_seconds: f64,
     pub cpu_seconds: f64,
@@ -240,30 +267,5 @@ impl Cost {
         let share = tracking_cpu_seconds / cpu_seconds.max(1e-9);
         tracing::debug!(tracking_cpu_seconds, cpu_seconds, "tracking took {:.2} % of the CPU time", share * 100.0);
         Self { tracking_cpu_seconds, cpu_seconds }
-    }
-}
-
-/// The folder of a run's checkpoints, held by this process: no other one trains the same run.
-pub struct Claim {
-    /// `CHECKPOINT_DIR/RUN_ID`.
-    pub folder: PathBuf,
-    _lock: File,
-}
-
-impl Claim {
-    /// Makes the folder and locks it until the claim is dropped or the process ends, however it ends.
-    pub fn take(folder: &Path, run_id: &str) -> anyhow::Result<Self> {
-        let remedy = || {
-            format!("cannot write the folder {} for checkpoints: make it writable, or name another with --checkpoint-dir", folder.display())
-        };
-        std::fs::create_dir_all(folder).with_context(remedy)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).with_context(remedy)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
-            Err(std::fs::TryLockError::WouldBlock) => {
-                anyhow::bail!("run {run_id} is being trained by another process on this machine: stop that one first")
-            }
-            Err(std::fs::TryLockError::Error(e)) => Err(e).with_context(remedy),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The run that `--resume` means, and its checkpoint: the local one, or else the one among the run's artifacts.
 
-use super::Claim;
+use super::claim::Claim;
 use crate::failure::Usage;
 use crate::settings::Settings;
 use crate::tracking;

@@ -138,3 +138,17 @@ fn a_loss_that_is_not_finite() {
     let shown = sandbox.run(&format!("runs show {run_id} --json")).ok().json();
     assert_eq!(shown["info"]["status"], "FAILED");
 }
+
+#[test]
+fn failures_are_json_too_where_the_log_is() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.train_tiny("--optimizer sgd --learning-rate 1000000 --schedule constant --log-format json").fails(1, &[]);
+    let lines: Vec<serde_json::Value> =
+        said.err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect();
+    let last = lines.last().unwrap();
+    assert_eq!(last["level"], "ERROR");
+    assert!(last["message"].as_str().unwrap().contains("is not finite"), "{last}");
+    let run_id = sandbox.only_run();
+    let log = String::from_utf8(sandbox.read(&format!("artifacts/0/{run_id}/artifacts/logs/training.log"))).unwrap();
+    assert!(log.contains("is not finite"), "the run's log has the failure: {log}");
+}
