@@ -119,3 +119,58 @@ fn tracking_is_timed() {
     assert!(metered.cost.wall >= Duration::from_millis(10), "{:?}", metered.cost);
     assert!(metered.cost.cpu < metered.cost.wall, "waiting is not work: {:?}", metered.cost);
 }
+
+#[test]
+fn whoever_watches_sees_every_step_once_and_the_end_coming() {
+    #[derive(Default)]
+    struct Steps(Vec<StepProgress>, Vec<(String, u64, u64)>);
+    impl Progress for Steps {
+        fn step(&mut self, step: &StepProgress) {
+            self.0.push(step.clone());
+        }
+        fn evaluating(&mut self, split: &str, done: u64, total: u64) {
+            if done == total {
+                self.1.push((split.to_owned(), done, total));
+            }
+        }
+    }
+    let (recipe, folder, live, mut seen) = (recipe(), tempfile::tempdir().unwrap(), LiveFigures::new(), Steps::default());
+    let graph = softmax::graph(false);
+    let outcome = crate::train(Job {
+        engine: &mut SoftmaxRegression::new(graph.clone(), recipe.train_options(&graph).unwrap()),
+        data: &DATA,
+        recipe: &recipe,
+        log: &mut Memory::default(),
+        progress: &mut seen,
+        live: &live,
+        stop: &never(),
+        checkpoints: folder.path(),
+        run_id: "r1",
+        resume: None,
+    })
+    .unwrap();
+    let places: Vec<_> = seen.0.iter().map(|s| (s.epoch, s.batch, s.step)).collect();
+    let expected: Vec<_> = (0..12).map(|i| (i / 4 + 1, (2 * (i % 4) + 2).min(7), i + 1)).collect();
+    assert_eq!(places, expected);
+    assert!(seen.0[11].remaining <= seen.0[0].remaining, "{:?}", seen.0);
+    let last = outcome.history.epochs.last().unwrap();
+    assert_eq!((seen.0[11].loss, seen.0[11].accuracy), (last.train_loss, last.train_accuracy));
+    let split = |name: &str, images| (name.to_owned(), images, images);
+    // The saved model and, where that is another one, the last weights.
+    let (validations, tests) = seen.1.split_at(3);
+    assert_eq!(validations, vec![split("validation", 60); 3]);
+    assert!(matches!(tests.len(), 1 | 2) && tests.iter().all(|seen| *seen == split("test", 1000)), "{tests:?}");
+
+    let text = live.render_prometheus();
+    for line in [
+        "anmok_training_info{run_id=\"r1\",model=\"resnet18\",dataset=\"FashionMNIST-sample\"} 1".to_owned(),
+        "anmok_training_steps_total 12".to_owned(),
+        "anmok_training_images_total 300".to_owned(),
+        format!("anmok_training_loss {}", last.train_loss),
+        format!("anmok_validation_accuracy {}", last.val_accuracy.unwrap()),
+        format!("anmok_validation_best_accuracy {}", outcome.best.unwrap().val_accuracy),
+        "anmok_checkpoint_failures_total 0".to_owned(),
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    }
+}
