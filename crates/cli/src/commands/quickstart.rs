@@ -36,7 +36,7 @@ impl Quickstart {
         resolved.settings.recipe = Recipe::from_toml(text, RECIPE)?;
         let finished = training::train(&resolved, None, "quickstart")?;
         let style = Style::new(resolved.settings.color, &std::io::stdout());
-        let run = finished.run.info.run_id.get(..8).unwrap_or_default();
+        let run = finished.run.info.run_id.get(..8).unwrap_or_default().to_owned();
         print(&train::summary(&finished, style));
         print(&format!(
             "
@@ -49,6 +49,6 @@ impl Quickstart {
 ",
             style.bold("What to try next")
         ));
-        Ok(())
+        train::check_checkpoint(finished)
     }
 }

@@ -8,6 +8,7 @@ use crate::terminal::table::{Align, Table};
 use crate::terminal::{print, print_json, units};
 use crate::training::resume::Resumption;
 use crate::training::{self, Finished};
+use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
@@ -66,7 +67,7 @@ impl Train {
         } else {
             print(&summary(&finished, Style::new(resolved.settings.color, &std::io::stdout())));
         }
-        Ok(())
+        check_checkpoint(finished)
     }
 }
 
@@ -98,10 +99,15 @@ pub fn summary(finished: &Finished, style: Style) -> String {
     table.row(["", &format!("{} (for PyTorch)", artifacts.model_torch)]);
     table.row(["pictures", &artifacts.pictures]);
     table.row(["report", &artifacts.report]);
-    if let Some(problem) = &outcome.checkpoint_error {
-        table.row([style.yellow("warning"), problem.to_string()]);
-    }
     format!("\n{}", table.render(""))
+}
+
+/// A finished run whose last checkpoint is not safe: its results are there, and a script should know.
+pub fn check_checkpoint(finished: Finished) -> anyhow::Result<()> {
+    match finished.outcome.checkpoint_error {
+        None => Ok(()),
+        Some(e) => Err(e).context("the run is finished and its results are saved, but not its last checkpoint"),
+    }
 }
 
 fn as_json(finished: &Finished) -> serde_json::Value {
