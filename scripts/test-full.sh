@@ -8,4 +8,5 @@ ANMOK_TEST_PYTHON=$(scripts/torch-python.sh)
 export ANMOK_TEST_PYTHON
 cargo test --workspace --no-fail-fast
 scripts/parity.sh
-scripts/trained-model-in-torchvision.sh
+cargo build --release --locked
+"$ANMOK_TEST_PYTHON" scripts/torchvision_agrees.py target/release/anmok
