@@ -31,23 +31,19 @@ pub fn start(settings: &Settings, bars: &MultiProgress, file: Option<TrainingLog
         LogLevel::Debug => LevelFilter::DEBUG,
     };
     let screen = AroundBars(bars.clone());
+    // Of a write that fails nothing is said: standard error may be what failed.
     let layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = match settings.log_format {
         LogFormat::Json => {
             let json = || {
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(false)
-                    .with_span_list(false)
-                    .with_target(false)
+                let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).log_internal_errors(false);
+                layer.with_current_span(false).with_span_list(false).with_target(false)
             };
             std::iter::once(json().with_writer(screen).boxed()).chain(file.map(|file| json().with_writer(file).boxed())).collect()
         }
         LogFormat::Human => {
-            let style = Style::new(settings.color, &io::stderr());
-            let screen = tracing_subscriber::fmt::layer().event_format(ForPeople { style: Some(style) }).with_writer(screen).boxed();
-            let file = file.map(|file| tracing_subscriber::fmt::layer().event_format(ForPeople { style: None }).with_writer(file).boxed());
-            std::iter::once(screen).chain(file).collect()
+            let people = |style| tracing_subscriber::fmt::layer().event_format(ForPeople { style }).log_internal_errors(false);
+            let screen = people(Some(Style::new(settings.color, &io::stderr()))).with_writer(screen).boxed();
+            std::iter::once(screen).chain(file.map(|file| people(None).with_writer(file).boxed())).collect()
         }
     };
     // A second start (only tests do that) keeps the first subscriber.
@@ -97,12 +93,14 @@ impl Visit for Message {
 struct AroundBars(MultiProgress);
 
 impl Write for AroundBars {
+    /// A reader that has gone away (`anmok train 2>&1 | head`) must not end the run: there is the file.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write_all(line)).map(|()| line.len())
+        let _ = self.0.suspend(|| io::stderr().write_all(line));
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

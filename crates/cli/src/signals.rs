@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks the training loop to stop after its step, the second ends the program at once.
+//! SIGINT and SIGTERM: the first asks to stop in good order, the second ends the program at once.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -14,8 +14,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Listens from now on, in a thread of its own.
-    pub fn on_signals() -> anyhow::Result<Self> {
+    /// Listens from now on, in a thread of its own. `answer` tells the user what the first signal does.
+    pub fn on_signals(answer: &'static str) -> anyhow::Result<Self> {
         let stop = Self::default();
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let told = stop.clone();
@@ -25,7 +25,7 @@ impl Stop {
                     std::process::exit(128 + signal);
                 }
                 told.signal.store(signal, Ordering::SeqCst);
-                tracing::warn!("stopping after this step, with a checkpoint; the same signal again stops at once");
+                tracing::warn!("{answer}; the same signal again stops at once");
             }
         })?;
         Ok(stop)

@@ -111,7 +111,7 @@ impl Fetch {
         let settings = self.chosen.settings(surroundings)?;
         let bars = progress::bars(true);
         logging::start(&settings, &bars, None);
-        let stop = Stop::on_signals()?;
+        let stop = Stop::on_signals("stopping; what has arrived is kept")?;
         let options = FetchOptions {
             data_dir: settings.data_dir.clone(),
             mirror: settings.data_mirror.clone(),
@@ -131,9 +131,6 @@ impl Fetch {
             Ok(place) => print(&format!("{} is in {}\n", settings.recipe.dataset, place.display())),
             Err(e) => match stop.signal() {
                 Some(signal) => return Err(Interrupted { signal, message: e.to_string() }.into()),
-                None if e.is_remedied_by_sample() => {
-                    return Err(e).context(format!("{} could not be fetched; {SAMPLE}", settings.recipe.dataset));
-                }
                 None => return Err(e.into()),
             },
         }

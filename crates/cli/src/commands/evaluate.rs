@@ -70,7 +70,7 @@ impl Evaluate {
         let bars = progress::bars(settings.log_format == LogFormat::Human);
         logging::start(settings, &bars, None);
         resolved.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let stop = Stop::on_signals()?;
+        let stop = Stop::on_signals("stopping")?;
 
         let recipe = &settings.recipe;
         let data = anmok_data::open(&recipe.dataset, &recipe.open_options(&settings.data_dir))?;

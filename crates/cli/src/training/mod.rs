@@ -80,7 +80,7 @@ fn prepare<'a>(resolved: &'a Resolved, resumption: Option<&Resumption>) -> anyho
     let log_file = TrainingLog::open(&settings.log_dir)?;
     logging::start(settings, &bars, Some(log_file.clone()));
     resolved.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let stop = Stop::on_signals()?;
+    let stop = Stop::on_signals("stopping after this step, with a checkpoint")?;
 
     let store = tracking::open(settings)?;
     let data = anmok_data::open(&settings.recipe.dataset, &settings.recipe.open_options(&settings.data_dir))?;

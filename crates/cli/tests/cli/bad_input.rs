@@ -30,6 +30,15 @@ fn data_files() {
 }
 
 #[test]
+fn hosts_that_do_not_answer() {
+    let sandbox = Sandbox::new();
+    // Port 9 of this machine: refused at once.
+    let said = sandbox.run("data fetch CIFAR10 --data-mirror http://127.0.0.1:9/");
+    said.fails(1, &["cannot download http://127.0.0.1:9/", "data_mirror", "FashionMNIST-sample"]);
+    sandbox.run("data fetch FashionMNIST-sample").fails(1, &["need no fetching"]);
+}
+
+#[test]
 fn batches() {
     let sandbox = Sandbox::new();
     sandbox.train_tiny("--batch-size 0").fails(2, &["batch_size = 0 (flag --batch-size)", "1 to 65536"]);
