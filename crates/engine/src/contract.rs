@@ -142,7 +142,8 @@ pub enum Weights {
 pub struct EngineInfo {
     /// `cpu`, `mps`, `cuda`, `vulkan`.
     pub device: String,
-    /// The SIMD level (`avx512`, `avx2`, `neon`, `portable`): same level, same bits.
+    /// The SIMD level (`avx512`, `avx2`, `neon`, `portable`): same level, same bits (on one system: the logarithms of
+    /// another one's C library may round otherwise).
     pub level: String,
     /// Worker threads. Results do not depend on it.
     pub threads: usize,

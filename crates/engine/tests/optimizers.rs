@@ -247,10 +247,12 @@ fn walk(name: &str, level: Level, setup: &Setup) -> NativeEngine {
         }
         if let Some(decay) = setup.options.ema_decay {
             let averaged = engine.model_state(Weights::Ema).expect("an average");
+            // A young average follows faster: at most (1 + t) / (10 + t) of it stays in step t.
+            let decay = f64::from(decay).min((1.0 + count as f64) / (10.0 + count as f64));
             for (index, parameter) in graph.parameters.iter().enumerate() {
                 let got = tensor(&averaged, &parameter.name);
                 for (mean, now) in average[index].iter_mut().zip(&plain[index].parameters) {
-                    *mean = f64::from(decay) * *mean + (1.0 - f64::from(decay)) * now;
+                    *mean = decay * *mean + (1.0 - decay) * now;
                 }
                 close(&format!("{name}: average of {} after step {count}", parameter.name), &got, &average[index]);
             }

@@ -31,7 +31,7 @@ fn network(draw: &mut Stream) -> Graph {
                 let groups = shape.channels;
                 Op::Conv2d { in_channels: groups, out_channels: groups, kernel, stride, padding, groups, bias: layer % 2 == 1 }
             }
-            4 if fits && shape.channels % 2 == 0 => {
+            4 if fits && shape.channels.is_multiple_of(2) => {
                 Op::Conv2d { in_channels: shape.channels, out_channels: 2 * channels, kernel, stride, padding, groups: 2, bias: false }
             }
             5 if fits => Op::MaxPool2d { kernel, stride, padding },
@@ -126,7 +126,8 @@ fn random_networks_agree_with_the_reference_at_every_level_and_on_any_number_of_
         let tolerance = if shaky { 2e-2 } else { 5e-4 };
         for level in Level::available() {
             let mut states = Vec::new();
-            for threads in [1, 3] {
+            // A batch smaller than the engine has room for must give the same bits: the last of an epoch is.
+            for (threads, max_batch) in [(1, n), (3, n + 7)] {
                 let options = TrainOptions {
                     rule: Rule::Sgd { momentum: 0.9, nesterov: false },
                     weight_decay: 0.0,
@@ -135,13 +136,19 @@ fn random_networks_agree_with_the_reference_at_every_level_and_on_any_number_of_
                     ema_decay: None,
                 };
                 let mut engine =
-                    NativeEngine::new(graph.clone(), NativeOptions { threads, max_batch: n, level: Some(level), train: Some(options) })
+                    NativeEngine::new(graph.clone(), NativeOptions { threads, max_batch, level: Some(level), train: Some(options) })
                         .unwrap();
                 engine.load_model_state(&start).unwrap();
                 let what = format!("case {case}, {}, {threads} threads, n {n}, {graph:?}", level.name());
                 let mut logits = vec![0.0; n * 7];
                 engine.infer(&images, Weights::Live, &mut logits).unwrap();
                 assert!(distance(&logits, &eval.logits) < 1e-4, "logits: {what}");
+                let mut in_parts = logits.clone();
+                let parts = NativeOptions { threads, max_batch: n / 2 + 1, level: Some(level), train: None };
+                let mut small = NativeEngine::new(graph.clone(), parts).unwrap();
+                small.load_model_state(&start).unwrap();
+                small.infer(&images, Weights::Live, &mut in_parts).unwrap();
+                assert_eq!(logits, in_parts, "inference in parts, and without room for training: {what}");
                 let pass = TrainPass { label_smoothing: 0.0, seed: 0, pass: 0, accumulate: false, loss_scale: 1.0 };
                 engine.train_pass(&images, Targets { labels: &labels, mix: None }, pass).unwrap();
                 for gradient in engine.gradients() {
@@ -158,7 +165,27 @@ fn random_networks_agree_with_the_reference_at_every_level_and_on_any_number_of_
                 engine.update(Update { learning_rate: 0.01, clip_norm: Some(1.0) }).unwrap();
                 states.push(engine.model_state(Weights::Live).unwrap());
             }
-            assert_eq!(states[0], states[1], "1 and 3 threads differ: case {case}, {}", level.name());
+            assert_eq!(states[0], states[1], "1 and 3 threads (with room for more images) differ: case {case}, {}", level.name());
+        }
+    }
+}
+
+#[test]
+fn a_nan_wins_its_window_and_takes_the_gradient() {
+    let mut b = Builder::new("pool", Shape::new(1, 2, 2));
+    let pooled = b.add("pool", Op::MaxPool2d { kernel: 2, stride: 2, padding: 0 }, &[0]).unwrap();
+    b.add("head", Op::Linear { in_features: 1, out_features: 2, bias: false }, &[pooled]).unwrap();
+    let graph = b.finish();
+    for level in Level::available() {
+        for place in 0..4 {
+            let options = NativeOptions { threads: 1, max_batch: 1, level: Some(level), train: None };
+            let mut engine = NativeEngine::new(graph.clone(), options).unwrap();
+            engine.load_model_state(&[NamedTensor::f32("head.weight", &[2, 1], vec![1.0, 1.0])]).unwrap();
+            let mut images = [1.0, 2.0, 3.0, 0.5];
+            images[place] = f32::NAN;
+            let mut logits = [0.0; 2];
+            engine.infer(&images, Weights::Live, &mut logits).unwrap();
+            assert!(logits.iter().all(|v| v.is_nan()), "{} with NaN at {place}: {logits:?}", level.name());
         }
     }
 }

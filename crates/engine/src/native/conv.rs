@@ -224,12 +224,6 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// The address of the packed panel that begins at column `col`.
-#[inline(always)]
-unsafe fn packed_at<S: Simd>(weight: At, depth: usize, col: usize) -> At {
-    unsafe { weight.add(col * depth) }
-}
-
 #[inline(always)]
 unsafe fn forward_pointwise<S: Simd>(f: &Forward<'_>, region: &Region) {
     let width = PANEL_VECTORS * S::LANES;
@@ -241,7 +235,7 @@ unsafe fn forward_pointwise<S: Simd>(f: &Forward<'_>, region: &Region) {
             a: f.x.add(region.first_row * depth),
             a_row: depth,
             a_step: 1,
-            b: packed_at::<S>(f.weight, depth, f.first_col),
+            b: f.weight.add(f.first_col * depth),
             b_step: width,
             b_panel: depth * width,
             c: f.z.add(region.offset(0, 0)),
@@ -266,7 +260,7 @@ unsafe fn forward_taps<S: Simd>(f: &Forward<'_>, taps: &Taps) {
                 a: f.x.add(f.first_image * g.in_elements()),
                 a_row: g.in_elements(),
                 a_step: 1,
-                b: packed_at::<S>(f.weight, depth, f.first_col),
+                b: f.weight.add(f.first_col * depth),
                 b_step: width,
                 b_panel: depth * width,
                 c: f.z.add(f.first_image * g.out_elements() + position * g.out_c + f.first_col),

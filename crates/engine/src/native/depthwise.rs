@@ -130,7 +130,7 @@ unsafe fn backward_weight_group<S: Simd, const V: usize>(b: &BackwardWeight<'_>,
                     for out_y in rows.clone() {
                         let in_y = out_y * g.stride + ky - g.padding;
                         let mut values_at =
-                            x.wrapping_add((in_y * g.in_w + columns.start * g.stride + kx).wrapping_sub(g.padding) * g.in_c);
+                            x.wrapping_add((in_y * g.in_w + columns.start * g.stride + kx).saturating_sub(g.padding) * g.in_c);
                         let mut slopes_at = dz.wrapping_add((out_y * g.out_w + columns.start) * g.out_c);
                         for _ in columns.clone() {
                             let values = load_group::<S, V>(values_at, last);

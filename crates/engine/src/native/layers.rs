@@ -102,7 +102,7 @@ pub(crate) struct MaxPool {
 }
 
 impl MaxPool {
-    /// Calls `$body` with the tap's number and its input position for every tap of output (`$y`, `$x`) inside the image.
+    /// The number and the input position of every tap of output (`y`, `x`) inside the image.
     #[inline(always)]
     fn taps(&self, y: usize, x: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (kernel, input) = (self.kernel, self.input);
@@ -122,16 +122,22 @@ impl Kernel for MaxPool {
         for_column_groups!(S, p.input.channels, |col, last, V| unsafe {
             for image in p.images.each() {
                 for position in 0..p.output.positions() {
-                    let mut best = [S::splat(f32::NEG_INFINITY); V];
-                    let mut winner = [S::splat(0.0); V];
-                    for (tap, from) in p.taps(position / p.output.width, position % p.output.width) {
-                        let at = image * p.input.elements() + from * p.input.channels + col;
-                        let values = load_group::<S, V>(p.x.ptr().add(at), last);
+                    let mut taps = p.taps(position / p.output.width, position % p.output.width);
+                    // A window holds at least one tap: padding is at most half of it.
+                    let Some((tap, from)) = taps.next() else { continue };
+                    let value_at = |from: usize| p.x.ptr().add(image * p.input.elements() + from * p.input.channels + col);
+                    let mut best = load_group::<S, V>(value_at(from), last);
+                    let mut winner = [S::splat(tap as f32); V];
+                    for (tap, from) in taps {
+                        let values = load_group::<S, V>(value_at(from), last);
                         for v in 0..V {
-                            // Not (value <= best), so that NaN wins and stays, as in PyTorch.
-                            let greater = S::if_greater(values[v], best[v], S::splat(1.0), S::splat(0.0));
-                            winner[v] = S::if_greater(greater, S::splat(0.5), S::splat(tap as f32), winner[v]);
-                            best[v] = S::max(best[v], values[v]);
+                            // A NaN takes the window and keeps it, as in PyTorch: no comparison with it holds, so what
+                            // replaces the best is "neither at most the best, nor the best itself a NaN".
+                            let at_most = S::if_at_most(values[v], best[v], best[v], values[v]);
+                            let is_number = S::if_at_most(best[v], best[v], at_most, best[v]);
+                            let kept = S::if_at_most(values[v], best[v], winner[v], S::splat(tap as f32));
+                            winner[v] = S::if_at_most(best[v], best[v], kept, winner[v]);
+                            best[v] = is_number;
                         }
                     }
                     let at = image * p.output.elements() + position * p.output.channels + col;

@@ -8,20 +8,20 @@ pub(crate) const ALIGN: usize = 16;
 
 /// Floats, zeroed at first, aligned to a cache line, with [`READ_AHEAD`] floats that exist but belong to nobody.
 pub(crate) struct Block {
-    lines: Vec<Line>,
+    lines: Box<[Line]>,
     len: usize,
 }
 
 #[repr(align(64))]
-#[derive(Clone, Copy)]
 #[expect(dead_code, reason = "read and written through the block's slices")]
 struct Line([f32; ALIGN]);
 
 impl Block {
-    /// `len` zeros. Pages that are never touched cost nothing.
+    /// `len` zeros. Pages that are never touched cost nothing: `vec![Line; n]` would write them all.
     pub fn zeroed(len: usize) -> Self {
-        let lines = (len + READ_AHEAD).div_ceil(ALIGN);
-        Self { lines: vec![Line([0.0; ALIGN]); lines], len }
+        let lines = Box::<[Line]>::new_zeroed_slice((len + READ_AHEAD).div_ceil(ALIGN));
+        // SAFETY: a line of zero bytes is sixteen zeros.
+        Self { lines: unsafe { lines.assume_init() }, len }
     }
 
     /// The floats.

@@ -25,10 +25,10 @@ pub use simd::Level;
 use crate::{BatchOutcome, Engine, EngineError, EngineInfo, Rule, Targets, TrainOptions, TrainPass, Update, UpdateOutcome, Weights};
 use anmok_graph::{Graph, NamedTensor, TensorData};
 use memory::Block;
-use optimizer::{Step, UpdateKernel, moments};
+use optimizer::{AverageKernel, Step, UpdateKernel, moments};
 use plan::{Plan, TrainPlan};
 use pool::Pool;
-use run::{Arrays, Mode, Pass, one_value_per_channel};
+use run::{Arrays, FLOATS_PER_TASK, Mode, Pass, one_value_per_channel};
 use simd::{Kernel, Simd, dispatch};
 
 /// How a native engine is set up.
@@ -84,9 +84,6 @@ pub struct NativeEngine {
     scratch: Block,
     training: Option<Training>,
 }
-
-/// Parameters that one task of the update takes at a time.
-const UPDATE_PIECE: usize = 16384;
 
 impl NativeEngine {
     /// An engine for `graph`, with all memory laid out for `max_batch` images. The weights are zero until
@@ -216,7 +213,7 @@ impl Training {
     /// The pieces that the threads take: offset, length, whether weight decay reaches them.
     fn pieces(&self) -> impl Iterator<Item = (usize, usize, bool)> + '_ {
         self.segments.iter().flat_map(|&(offset, len, decays)| {
-            (0..len).step_by(UPDATE_PIECE).map(move |first| (offset + first, (len - first).min(UPDATE_PIECE), decays))
+            (0..len).step_by(FLOATS_PER_TASK).map(move |first| (offset + first, (len - first).min(FLOATS_PER_TASK), decays))
         })
     }
 
@@ -274,7 +271,7 @@ impl Engine for NativeEngine {
         let Some(training) = self.training.as_mut() else { return Err(not_training()) };
         let logits = &self.forward.as_slice()[self.plan.values[last]..][..n * classes];
         let gradient = &mut training.backward.as_mut_slice()[self.plan.gradients[last]..][..n * classes];
-        let outcome = loss::cross_entropy(logits, classes, targets, pass.label_smoothing, pass.loss_scale, Some(gradient));
+        let outcome = loss::cross_entropy(logits, classes, targets, pass.label_smoothing, pass.loss_scale, gradient);
         let arrays = Arrays {
             parameters: &mut self.parameters,
             buffers: &mut self.buffers,
@@ -335,8 +332,17 @@ impl Engine for NativeEngine {
             // Young averages follow faster, or the random start would weigh on them for an epoch
             // (tf.train.ExponentialMovingAverage's num_updates).
             let decay = average.decay.min((1.0 + training.steps as f32) / (10.0 + training.steps as f32));
-            Pass::average(&mut self.pool, level, average.parameters.at(), parameters, self.plan.parameters, decay);
-            Pass::average(&mut self.pool, level, average.buffers.at(), self.buffers.at(), self.plan.buffers, decay);
+            let pairs =
+                [(&mut average.parameters, parameters, self.plan.parameters), (&mut average.buffers, self.buffers.at(), self.plan.buffers)];
+            for (average, value, floats) in pairs {
+                let average = average.at();
+                self.pool.run(floats.div_ceil(FLOATS_PER_TASK), &|index, _| {
+                    let first = index * FLOATS_PER_TASK;
+                    let count = (floats - first).min(FLOATS_PER_TASK);
+                    // SAFETY: both arrays have `floats` floats, and the tasks do not overlap.
+                    unsafe { dispatch(level, AverageKernel { average: average.add(first), value: value.add(first), decay, count }) }
+                });
+            }
         }
         self.packed_of = None;
         Ok(UpdateOutcome { gradient_norm })

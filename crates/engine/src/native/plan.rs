@@ -6,7 +6,7 @@
 
 use super::conv::{Geometry, Method, WINDOW_ROWS, WeightOrder, weight_blocks};
 use super::gemm::{PANEL_VECTORS, packed_len};
-use super::memory::{Layout, Lifetime, share};
+use super::memory::{ALIGN, Layout, Lifetime, READ_AHEAD, share};
 use crate::EngineError;
 use anmok_graph::{Activation, Graph, Op, Shape, ValueId};
 
@@ -35,7 +35,7 @@ pub(crate) struct Norm {
     pub index: usize,
     pub eps: f64,
     pub momentum: f64,
-    /// Parameters: offsets in the flat arrays, and whether their gradients are wanted.
+    /// Parameters: offsets in the flat arrays.
     pub gamma: usize,
     pub beta: usize,
     /// Running mean and variance: offsets in the buffers.
@@ -220,15 +220,13 @@ impl Plan {
                 norm_node = Some(next);
                 last = next;
             }
-            if is_conv || norm_node.is_some() || matches!(node.op, Op::Add) {
-                if let Some(next) = follower(last)
-                    && let Op::Activation(kind) = graph.nodes[next].op
-                {
-                    activation = Some(kind);
-                    last = next;
-                }
+            if (is_conv || norm_node.is_some() || matches!(node.op, Op::Add))
+                && let Some(next) = follower(last)
+                && let Op::Activation(kind) = graph.nodes[next].op
+            {
+                activation = Some(kind);
+                last = next;
             }
-            taken[index..=index].fill(true);
             for followed in [norm_node, Some(last)].into_iter().flatten() {
                 taken[followed] = true;
             }
@@ -255,7 +253,8 @@ impl Plan {
                         Method::Depthwise | Method::Copy => 0,
                     };
                     if method == Method::Windows {
-                        self.scratch = self.scratch.max((WINDOW_ROWS * g.depth()).next_multiple_of(16));
+                        // The matrix kernel reads whole vectors: not into the next thread's scratch.
+                        self.scratch = self.scratch.max((WINDOW_ROWS * g.depth() + READ_AHEAD).next_multiple_of(ALIGN));
                     }
                     let weight_blocks = weight_blocks(&method, &g, lanes);
                     let chunk = images_per_chunk(graph.shape(index + 1));

@@ -68,7 +68,8 @@ impl Pool {
             wake: Condvar::new(),
         });
         let workers = (1..threads)
-            .filter_map(|thread| {
+            // Fewer threads than asked for will do, but their numbers must have no gap: scratch is laid out by number.
+            .map_while(|thread| {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new().name(format!("anmok-engine-{thread}")).spawn(move || shared.work(thread)).ok()
             })

@@ -7,11 +7,13 @@ use super::layers::{
 };
 use super::memory::{At, Block};
 use super::norm::{ActivationBackward, GradientSums, Normalize, NormalizeBackward, Region};
-use super::optimizer::AverageKernel;
 use super::plan::{ConvLayer, Layer, Norm, Plan, panel_width, weight_splits};
 use super::pool::Pool;
 use super::simd::{Kernel, Level, dispatch};
 use anmok_graph::{Graph, Shape, ValueId};
+
+/// Floats of an elementwise task: some microseconds of work, and both operands within the first-level caches.
+pub(crate) const FLOATS_PER_TASK: usize = 16384;
 
 /// What a forward pass is for.
 #[derive(Clone, Copy)]
@@ -102,10 +104,9 @@ impl<'a> Pass<'a> {
 
     /// Cuts `floats` into tasks.
     fn float_tasks<K: Kernel>(&mut self, floats: usize, kernel: impl Fn(usize, usize) -> K + Sync) {
-        const PIECE: usize = 16384;
-        self.tasks(floats.div_ceil(PIECE), move |index, _| {
-            let first = index * PIECE;
-            kernel(first, (floats - first).min(PIECE))
+        self.tasks(floats.div_ceil(FLOATS_PER_TASK), move |index, _| {
+            let first = index * FLOATS_PER_TASK;
+            kernel(first, (floats - first).min(FLOATS_PER_TASK))
         });
     }
 
@@ -377,7 +378,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the fields of one variant of `Layer`")]
     fn backward_sum(
         &mut self,
         a: ValueId,
@@ -558,17 +559,6 @@ impl<'a> Pass<'a> {
 
     fn sum_of_parts(&self, parts: usize, stride: usize, at: usize) -> f64 {
         (0..parts).map(|part| f64::from(unsafe { *self.partials.ptr().add(part * stride + at) })).sum()
-    }
-
-    /// Moves an average towards `floats` values.
-    pub fn average(pool: &mut Pool, level: Level, average: At, value: At, floats: usize, decay: f32) {
-        const PIECE: usize = 16384;
-        pool.run(floats.div_ceil(PIECE), &|index, _| {
-            let first = index * PIECE;
-            let count = (floats - first).min(PIECE);
-            // SAFETY: both arrays have `floats` floats.
-            unsafe { dispatch(level, AverageKernel { average: average.add(first), value: value.add(first), decay, count }) }
-        });
     }
 }
 

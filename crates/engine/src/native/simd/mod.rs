@@ -29,25 +29,26 @@ pub enum Level {
 impl Level {
     /// The levels that this machine can run, the best first.
     pub fn available() -> Vec<Level> {
-        let mut levels = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            let avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl");
-            if avx2 && avx512 {
-                levels.push(Level::Avx512);
+        [Level::Avx512, Level::Avx2, Level::Neon, Level::Portable].into_iter().filter(|level| level.is_available()).collect()
+    }
+
+    fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => {
+                Level::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
             }
-            if avx2 {
-                levels.push(Level::Avx2);
-            }
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => true,
+            Level::Portable => true,
+            _ => false,
         }
-        #[cfg(target_arch = "aarch64")]
-        levels.push(Level::Neon);
-        levels.push(Level::Portable);
-        levels
     }
 
     /// The best level of this machine.
@@ -111,6 +112,9 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
     /// Lane by lane: `a > b ? yes : no`.
     unsafe fn if_greater(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+
+    /// Lane by lane: `a <= b ? yes : no`; `no` where either is NaN.
+    unsafe fn if_at_most(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
 
     /// Reads `min(count, LANES)` lanes.
     #[inline(always)]

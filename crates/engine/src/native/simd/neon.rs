@@ -85,4 +85,8 @@ impl Simd for Neon {
     unsafe fn if_greater(a: float32x4_t, b: float32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t {
         unsafe { vbslq_f32(vcgtq_f32(a, b), yes, no) }
     }
+    #[inline(always)]
+    unsafe fn if_at_most(a: float32x4_t, b: float32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t {
+        unsafe { vbslq_f32(vcleq_f32(a, b), yes, no) }
+    }
 }

@@ -59,4 +59,5 @@ impl Simd for Portable {
     lanewise!(max(a, b) = if a > b { a } else { b });
     lanewise!(min(a, b) = if a < b { a } else { b });
     lanewise!(if_greater(a, b, yes, no) = if a > b { yes } else { no });
+    lanewise!(if_at_most(a, b, yes, no) = if a <= b { yes } else { no });
 }
