@@ -1,7 +1,11 @@
 //! A model that was trained before: from a run's artifacts, or from a weights file.
 
+use crate::commands::{Given, Surroundings};
 use crate::failure::Usage;
-use crate::settings::Settings;
+use crate::settings::flags::{Flags, Sections};
+use crate::settings::{
+    Resolved, Section, Settings, dataset, machine, model, output, outside_recipe, storage, tracking as tracking_section,
+};
 use crate::tracking;
 use crate::training::results::{MODEL, RECIPE};
 use anmok_engine::Engine;
@@ -42,13 +46,26 @@ pub struct TrainedModel {
     pub recipe: Recipe,
 }
 
+/// What a command with a trained model takes as flags.
+#[derive(Debug)]
+pub struct OfTrainedModel;
+
+impl Sections for OfTrainedModel {
+    const SECTIONS: &'static [&'static Section] =
+        &[&model::SECTION, &dataset::SECTION, &machine::SECTION, &storage::SECTION, &tracking_section::SECTION, &output::SECTION];
+}
+
 impl Which {
-    /// Finds and reads it.
-    pub fn load(&self, settings: &Settings) -> anyhow::Result<TrainedModel> {
-        match &self.weights {
-            Some(path) => from_file(path),
-            None => from_run(self.run_id.as_deref().unwrap_or("latest"), settings),
-        }
+    /// Finds and reads it; the settings are those that were saved with it, with the flags laid over.
+    pub fn load(&self, surroundings: &Surroundings, flags: &Flags<OfTrainedModel>) -> anyhow::Result<(TrainedModel, Resolved)> {
+        let given = Given { flags: &flags.given, ..Given::default() };
+        let settings = surroundings.resolve(&outside_recipe(OfTrainedModel::SECTIONS), given)?.settings;
+        let model = match &self.weights {
+            Some(path) => from_file(path)?,
+            None => from_run(self.run_id.as_deref().unwrap_or("latest"), &settings)?,
+        };
+        let resolved = surroundings.resolve(OfTrainedModel::SECTIONS, Given { saved: Some((&model.origin, &model.recipe)), ..given })?;
+        Ok((model, resolved))
     }
 }
 

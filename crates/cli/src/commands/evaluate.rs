@@ -1,17 +1,17 @@
 //! `anmok evaluate`: how good a model is, with pictures.
 
-use super::{Given, Surroundings};
+use super::Surroundings;
 use crate::failure::Interrupted;
 use crate::recorder::Recorder;
-use crate::settings::flags::{Flags, Sections};
+use crate::settings::Settings;
+use crate::settings::flags::Flags;
 use crate::settings::output::LogFormat;
-use crate::settings::{Section, Settings, dataset, machine, model, output, storage, tracking as tracking_section};
 use crate::signals::Stop;
 use crate::terminal::progress::{self, TrainingProgress};
 use crate::terminal::style::Style;
 use crate::terminal::table::{Align, Table};
 use crate::terminal::{print, print_json, units};
-use crate::trained_model::{TrainedModel, Which};
+use crate::trained_model::{OfTrainedModel, TrainedModel, Which};
 use crate::training::results;
 use crate::{logging, tracking};
 use anmok_data::Splits;
@@ -46,15 +46,7 @@ pub struct Evaluate {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    flags: Flags<OfEvaluation>,
-}
-
-#[derive(Debug)]
-struct OfEvaluation;
-
-impl Sections for OfEvaluation {
-    const SECTIONS: &'static [&'static Section] =
-        &[&model::SECTION, &dataset::SECTION, &machine::SECTION, &storage::SECTION, &tracking_section::SECTION, &output::SECTION];
+    flags: Flags<OfTrainedModel>,
 }
 
 /// Images that go through the network at once. Results do not depend on it.
@@ -62,10 +54,7 @@ const BATCH: usize = 64;
 
 impl Evaluate {
     pub fn run(self, surroundings: &Surroundings) -> anyhow::Result<()> {
-        let given = Given { flags: &self.flags.given, ..Given::default() };
-        let outside: Vec<&'static Section> = OfEvaluation::SECTIONS.iter().copied().filter(|section| !section.of_recipe).collect();
-        let model = self.which.load(&surroundings.resolve(&outside, given)?.settings)?;
-        let resolved = surroundings.resolve(OfEvaluation::SECTIONS, Given { saved: Some((&model.origin, &model.recipe)), ..given })?;
+        let (model, resolved) = self.which.load(surroundings, &self.flags)?;
         let settings = &resolved.settings;
         let bars = progress::bars(settings.log_format == LogFormat::Human);
         logging::start(settings, &bars, None);

@@ -1,12 +1,12 @@
 //! `anmok predict FILE...`: what a model sees in pictures.
 
-use super::{Given, Surroundings};
-use crate::settings::flags::{Flags, Sections};
-use crate::settings::{Section, Settings, dataset, machine, model, output, storage, tracking};
+use super::Surroundings;
+use crate::settings::flags::Flags;
+use crate::settings::{Resolved, Settings};
 use crate::terminal::style::Style;
 use crate::terminal::table::{Align, Table};
 use crate::terminal::{print, print_json, units};
-use crate::trained_model::{TrainedModel, Which};
+use crate::trained_model::{OfTrainedModel, TrainedModel, Which};
 use anmok_data::DatasetName;
 use anmok_engine::Weights;
 use anmok_train::ModelDescription;
@@ -30,7 +30,7 @@ pub struct Predict {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    flags: Flags<OfPrediction>,
+    flags: Flags<OfTrainedModel>,
 }
 
 pub const EXAMPLES: &str = "\
@@ -38,14 +38,6 @@ Examples:
   anmok predict cat.png dog.jpg                   by the model of the last finished run
   anmok predict --run-id 3f2a *.png --json
   anmok predict --weights torchvision.pth --model-name resnet18 --dataset CIFAR10 cat.png";
-
-#[derive(Debug)]
-struct OfPrediction;
-
-impl Sections for OfPrediction {
-    const SECTIONS: &'static [&'static Section] =
-        &[&model::SECTION, &dataset::SECTION, &machine::SECTION, &storage::SECTION, &tracking::SECTION, &output::SECTION];
-}
 
 /// A class and its probability.
 struct Guess<'a> {
@@ -55,11 +47,7 @@ struct Guess<'a> {
 
 impl Predict {
     pub fn run(self, surroundings: &Surroundings) -> anyhow::Result<()> {
-        let given = Given { flags: &self.flags.given, ..Given::default() };
-        let outside: Vec<&'static Section> = OfPrediction::SECTIONS.iter().copied().filter(|section| !section.of_recipe).collect();
-        let model = self.which.load(&surroundings.resolve(&outside, given)?.settings)?;
-        let settings =
-            surroundings.resolve(OfPrediction::SECTIONS, Given { saved: Some((&model.origin, &model.recipe)), ..given })?.settings;
+        let (model, Resolved { settings, .. }) = self.which.load(surroundings, &self.flags)?;
         let description = description(&model, &settings)?;
         let mut engine = model.engine(description.graph()?, &settings)?;
 

@@ -2,7 +2,7 @@
 
 use super::{Given, Surroundings};
 use crate::settings::flags::{Flags, Sections};
-use crate::settings::{SECTIONS, Section};
+use crate::settings::{SECTIONS, Section, outside_recipe};
 use crate::terminal::style::Style;
 use crate::terminal::table::{Align, Table};
 use crate::terminal::{print, print_json, units};
@@ -51,8 +51,7 @@ impl Train {
             None => (surroundings.resolve(SECTIONS, given)?, None),
             Some(run) => {
                 // The store is needed to find the run, and the run to know the recipe: what lies outside it comes first.
-                let outside: Vec<&'static Section> = SECTIONS.iter().copied().filter(|section| !section.of_recipe).collect();
-                let settings = surroundings.resolve(&outside, given)?.settings;
+                let settings = surroundings.resolve(&outside_recipe(SECTIONS), given)?.settings;
                 let resumption = Resumption::find(run, &settings)?;
                 let with = format!("run {}", resumption.run.info.run_id);
                 let saved = Some((with.as_str(), resumption.recipe()));

@@ -1,7 +1,7 @@
 //! What the arithmetic runs on. None of it changes results, except that bits are the same per SIMD level only.
 
 use super::value::{OneOf, Whole};
-use super::{Section, Setting};
+use super::{Section, setting};
 use anmok_engine::native::Level;
 
 /// Where the network runs.
@@ -28,11 +28,10 @@ pub const SECTION: Section = Section {
     title: "Machine",
     of_recipe: false,
     settings: &[
-        Setting {
-            name: "device",
-            variables: &[],
-            help: "Where the network runs; auto takes the best that is there",
-            value: &OneOf {
+        setting(
+            "device",
+            "Where the network runs; auto takes the best that is there",
+            &OneOf {
                 field: |s| &mut s.device,
                 names: &[
                     ("auto", Device::Auto),
@@ -42,18 +41,12 @@ pub const SECTION: Section = Section {
                     ("vulkan", Device::Vulkan),
                 ],
             },
-        },
-        Setting {
-            name: "threads",
-            variables: &[],
-            help: "Worker threads; 0 is one per core. Results do not depend on it",
-            value: &Whole { field: |s| &mut s.threads },
-        },
-        Setting {
-            name: "simd",
-            variables: &["ANMOK_SIMD"],
-            help: "Instruction set of the CPU engine; auto takes the best that is there",
-            value: &OneOf {
+        ),
+        setting("threads", "Worker threads; 0 is one per core. Results do not depend on it", &Whole { field: |s| &mut s.threads }),
+        setting(
+            "simd",
+            "Instruction set of the CPU engine; auto takes the best that is there",
+            &OneOf {
                 field: |s| &mut s.simd,
                 names: &[
                     ("auto", SimdChoice::Auto),
@@ -63,7 +56,8 @@ pub const SECTION: Section = Section {
                     ("portable", SimdChoice::Portable),
                 ],
             },
-        },
+        )
+        .with_variables(&["ANMOK_SIMD"]),
     ],
 };
 

@@ -94,7 +94,17 @@ pub struct Setting {
     pub value: &'static dyn Value,
 }
 
+/// An entry of a section.
+const fn setting(name: &'static str, help: &'static str, value: &'static dyn Value) -> Setting {
+    Setting { name, variables: &[], help, value }
+}
+
 impl Setting {
+    /// With other environment variables than the name in upper case, the strongest first.
+    const fn with_variables(self, variables: &'static [&'static str]) -> Self {
+        Self { variables, ..self }
+    }
+
     /// The flag, without the two dashes.
     pub fn flag(&self) -> String {
         self.name.replace('_', "-")
@@ -143,6 +153,11 @@ pub const SECTIONS: &[&Section] = &[
     &monitoring::SECTION,
     &output::SECTION,
 ];
+
+/// Those of the sections that no recipe holds: they are needed to find a recipe that was saved.
+pub fn outside_recipe(sections: &[&'static Section]) -> Vec<&'static Section> {
+    sections.iter().copied().filter(|section| !section.of_recipe).collect()
+}
 
 /// The name of `known` that `text` most probably means, if one is near enough to be asked about.
 pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -1,15 +1,20 @@
 //! How a training run can be watched from outside.
 
-use super::value::Address;
-use super::{Section, Setting};
+use super::value::{Kind, Optional};
+use super::{Section, setting};
 
 pub const SECTION: Section = Section {
     title: "Monitoring",
     of_recipe: false,
-    settings: &[Setting {
-        name: "metrics_addr",
-        variables: &[],
-        help: "Serve the live figures of a training run to Prometheus at this address, for example 127.0.0.1:9100",
-        value: &Address { field: |s| &mut s.metrics_addr },
-    }],
+    settings: &[setting(
+        "metrics_addr",
+        "Serve the live figures of a training run to Prometheus at this address; port 0 is any free one",
+        &Optional {
+            field: |s| &mut s.metrics_addr,
+            kind: Kind::Text,
+            noun: "ADDRESS:PORT",
+            what: "an address and a port such as 127.0.0.1:9100",
+            absent: "nothing is served",
+        },
+    )],
 };

@@ -1,7 +1,7 @@
 //! What a command says, and where.
 
-use super::value::{OneOf, Place};
-use super::{Section, Setting};
+use super::value::{OneOf, Text};
+use super::{Section, setting};
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,32 +31,33 @@ pub const SECTION: Section = Section {
     title: "Output",
     of_recipe: false,
     settings: &[
-        Setting {
-            name: "log_format",
-            variables: &[],
-            help: "Log lines for people, or JSON lines for machines",
-            value: &OneOf { field: |s| &mut s.log_format, names: &[("human", LogFormat::Human), ("json", LogFormat::Json)] },
-        },
-        Setting {
-            name: "log_level",
-            variables: &[],
-            help: "The least important log lines to show",
-            value: &OneOf {
+        setting(
+            "log_format",
+            "Log lines for people, or JSON lines for machines",
+            &OneOf { field: |s| &mut s.log_format, names: &[("human", LogFormat::Human), ("json", LogFormat::Json)] },
+        ),
+        setting(
+            "log_level",
+            "The least important log lines to show",
+            &OneOf {
                 field: |s| &mut s.log_level,
-                names: &[("error", LogLevel::Error), ("warn", LogLevel::Warn), ("info", LogLevel::Info), ("debug", LogLevel::Debug)],
+                names: &[
+                    ("error", LogLevel::Error),
+                    ("warn", LogLevel::Warn),
+                    ("info", LogLevel::Info),
+                    ("debug", LogLevel::Debug),
+                    // Python's words for two of them.
+                    ("warning", LogLevel::Warn),
+                    ("critical", LogLevel::Error),
+                ],
             },
-        },
-        Setting {
-            name: "log_dir",
-            variables: &[],
-            help: "Folder of training.log",
-            value: &Place { field: |s| &mut s.log_dir, what: "a folder" },
-        },
-        Setting {
-            name: "color",
-            variables: &["ANMOK_COLOR"],
-            help: "Colours; auto is on a terminal where NO_COLOR is not set",
-            value: &OneOf { field: |s| &mut s.color, names: &[("auto", Color::Auto), ("always", Color::Always), ("never", Color::Never)] },
-        },
+        ),
+        setting("log_dir", "Folder of training.log", &Text { field: |s| &mut s.log_dir, noun: "FOLDER", what: "a folder" }),
+        setting(
+            "color",
+            "Colours; auto is on a terminal where NO_COLOR is not set",
+            &OneOf { field: |s| &mut s.color, names: &[("auto", Color::Auto), ("always", Color::Always), ("never", Color::Never)] },
+        )
+        .with_variables(&["ANMOK_COLOR"]),
     ],
 };

@@ -1,35 +1,35 @@
 //! Where runs are recorded, under MLflow's names.
 
-use super::value::{OptionalText, Place, Text};
-use super::{Section, Setting};
+use super::value::{Kind, Optional, Text};
+use super::{Section, setting};
 
 pub const SECTION: Section = Section {
     title: "Tracking",
     of_recipe: false,
     settings: &[
-        Setting {
-            name: "tracking_uri",
-            variables: &["MLFLOW_TRACKING_URI"],
-            help: "Where runs are recorded: sqlite:///FILE",
-            value: &Text { field: |s| &mut s.tracking_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
-        },
-        Setting {
-            name: "artifact_root",
-            variables: &["MLFLOW_DEFAULT_ARTIFACT_ROOT"],
-            help: "Folder for the artifacts of new experiments",
-            value: &Place { field: |s| &mut s.artifact_root, what: "a folder" },
-        },
-        Setting {
-            name: "experiment_name",
-            variables: &["MLFLOW_EXPERIMENT_NAME", "EXPERIMENT_NAME"],
-            help: "Experiment that a new run belongs to; made if it does not exist",
-            value: &Text { field: |s| &mut s.experiment_name, noun: "NAME", what: "a name" },
-        },
-        Setting {
-            name: "run_name",
-            variables: &["MLFLOW_RUN_NAME"],
-            help: "Name of a new run",
-            value: &OptionalText { field: |s| &mut s.run_name, noun: "NAME", what: "a name, or none (one is made up)" },
-        },
+        setting(
+            "tracking_uri",
+            "Where runs are recorded: sqlite:///FILE",
+            &Text { field: |s| &mut s.tracking_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
+        )
+        .with_variables(&["MLFLOW_TRACKING_URI"]),
+        setting(
+            "artifact_root",
+            "Folder for the artifacts of new experiments",
+            &Text { field: |s| &mut s.artifact_root, noun: "FOLDER", what: "a folder" },
+        )
+        .with_variables(&["MLFLOW_DEFAULT_ARTIFACT_ROOT"]),
+        setting(
+            "experiment_name",
+            "Experiment that a new run belongs to; made if it does not exist",
+            &Text { field: |s| &mut s.experiment_name, noun: "NAME", what: "a name" },
+        )
+        .with_variables(&["MLFLOW_EXPERIMENT_NAME", "EXPERIMENT_NAME"]),
+        setting(
+            "run_name",
+            "Name of a new run",
+            &Optional { field: |s| &mut s.run_name, kind: Kind::Text, noun: "NAME", what: "a name", absent: "one is made up" },
+        )
+        .with_variables(&["MLFLOW_RUN_NAME"]),
     ],
 };

@@ -5,8 +5,7 @@
 
 use super::{Settings, nearest};
 use serde_json::{Value as Json, json};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::str::FromStr;
 
 /// The type that a recipe file must use for a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,25 +110,31 @@ impl Value for Real {
     }
 }
 
-/// A number (of type `T`), or `none` for what `absent` says.
+/// A value of type `T`, or `none` for what `absent` says.
 pub struct Optional<T: 'static> {
     pub field: fn(&mut Settings) -> &mut Option<T>,
     pub kind: Kind,
+    pub noun: &'static str,
+    pub what: &'static str,
     pub absent: &'static str,
 }
 
-impl<T: std::str::FromStr + serde::Serialize> Value for Optional<T> {
+impl<T: FromStr + serde::Serialize> Value for Optional<T> {
     fn kind(&self) -> Kind {
         self.kind
     }
 
+    fn noun(&self) -> &'static str {
+        self.noun
+    }
+
     fn allowed(&self) -> String {
-        format!("{}, or none ({})", self.kind, self.absent)
+        format!("{}, or none ({})", self.what, self.absent)
     }
 
     fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
         *(self.field)(settings) = match text {
-            "none" => None,
+            "none" | "" => None,
             text => Some(text.parse().map_err(|_| format!("must be {}", self.allowed()))?),
         };
         Ok(())
@@ -237,14 +242,14 @@ impl Value for Name {
     }
 }
 
-/// Free text that is not empty.
-pub struct Text {
-    pub field: fn(&mut Settings) -> &mut String,
+/// Text that is not empty, or a path.
+pub struct Text<T: 'static> {
+    pub field: fn(&mut Settings) -> &mut T,
     pub noun: &'static str,
     pub what: &'static str,
 }
 
-impl Value for Text {
+impl<T: FromStr + serde::Serialize> Value for Text<T> {
     fn kind(&self) -> Kind {
         Kind::Text
     }
@@ -258,72 +263,8 @@ impl Value for Text {
     }
 
     fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
-        if text.is_empty() {
-            return Err(format!("must be {}, not empty", self.what));
-        }
-        *(self.field)(settings) = text.to_owned();
-        Ok(())
-    }
-
-    fn get(&self, settings: &mut Settings) -> Json {
-        json!(*(self.field)(settings))
-    }
-}
-
-/// Free text, or nothing at all.
-pub struct OptionalText {
-    pub field: fn(&mut Settings) -> &mut Option<String>,
-    pub noun: &'static str,
-    pub what: &'static str,
-}
-
-impl Value for OptionalText {
-    fn kind(&self) -> Kind {
-        Kind::Text
-    }
-
-    fn noun(&self) -> &'static str {
-        self.noun
-    }
-
-    fn allowed(&self) -> String {
-        self.what.to_owned()
-    }
-
-    fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
-        *(self.field)(settings) = Some(text.to_owned()).filter(|text| !text.is_empty() && text != "none");
-        Ok(())
-    }
-
-    fn get(&self, settings: &mut Settings) -> Json {
-        json!(*(self.field)(settings))
-    }
-}
-
-/// A file or folder.
-pub struct Place {
-    pub field: fn(&mut Settings) -> &mut PathBuf,
-    pub what: &'static str,
-}
-
-impl Value for Place {
-    fn kind(&self) -> Kind {
-        Kind::Text
-    }
-
-    fn noun(&self) -> &'static str {
-        "FOLDER"
-    }
-
-    fn allowed(&self) -> String {
-        self.what.to_owned()
-    }
-
-    fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
-        if text.is_empty() {
-            return Err(format!("must be {}, not empty", self.what));
-        }
-        *(self.field)(settings) = PathBuf::from(text);
+        let value = (!text.is_empty()).then(|| text.parse().ok()).flatten();
+        *(self.field)(settings) = value.ok_or_else(|| format!("must be {}, not {text:?}", self.what))?;
         Ok(())
     }
 
@@ -349,37 +290,6 @@ impl Value for List {
 
     fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
         *(self.field)(settings) = text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        Ok(())
-    }
-
-    fn get(&self, settings: &mut Settings) -> Json {
-        json!(*(self.field)(settings))
-    }
-}
-
-/// An address to listen at, or none.
-pub struct Address {
-    pub field: fn(&mut Settings) -> &mut Option<SocketAddr>,
-}
-
-impl Value for Address {
-    fn kind(&self) -> Kind {
-        Kind::Text
-    }
-
-    fn noun(&self) -> &'static str {
-        "ADDRESS:PORT"
-    }
-
-    fn allowed(&self) -> String {
-        "an address and a port such as 127.0.0.1:9100 (port 0: any free one), or none".to_owned()
-    }
-
-    fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
-        *(self.field)(settings) = match text {
-            "none" => None,
-            text => Some(text.parse().map_err(|_| format!("must be {}", self.allowed()))?),
-        };
         Ok(())
     }
 

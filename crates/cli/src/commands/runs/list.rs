@@ -34,7 +34,7 @@ pub struct List {
     #[arg(long, value_name = "NAME")]
     experiment: Vec<String>,
     /// Print at most this many
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=50_000_i64.min(u16::MAX as i64)))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=50_000))]
     limit: u16,
     /// Also print deleted runs
     #[arg(long)]
