@@ -4,11 +4,11 @@
 //! through the [`RunStore`]. What is on the queue when the process dies is lost: whoever needs to know that something is
 //! stored calls [`RunWriter::flush`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,9 @@ use crate::store::{RunStore, RunUpdate, now_ms};
 const QUEUED_CALLS: usize = 8192;
 /// How long the thread gathers before it writes: few commits, and still a live picture for whoever watches the run.
 const GATHERING: Duration = Duration::from_millis(200);
+/// Calls that are kept while the store fails: hours of training. With more the record is given up, so that a store that
+/// stays away cannot fill the memory.
+const KEPT_CALLS: usize = 100_000;
 
 /// The log of one run. It is dropped only after everything was written (or failed).
 pub struct RunWriter {
@@ -44,6 +47,12 @@ struct Key {
 struct Shared {
     cpu_nanoseconds: AtomicU64,
     failure: Mutex<Option<TrackingError>>,
+}
+
+impl Shared {
+    fn failure(&self) -> MutexGuard<'_, Option<TrackingError>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 enum Message {
@@ -79,6 +88,8 @@ impl RunWriter {
             artifacts: store.artifacts(&run.info.artifact_uri),
             store: Arc::clone(&store),
             shared: Arc::clone(&shared),
+            health: Health::Well,
+            waiting: VecDeque::new(),
             batch: Batch::default(),
             inputs: vec![],
         };
@@ -124,7 +135,7 @@ impl RunWriter {
         self.send(Message::Tags(tags.to_vec()));
     }
 
-    /// Copies a file to `path` among the run's artifacts. The file must stay as it is until the next flush.
+    /// Copies a file to `path` among the run's artifacts. The file must stay until a flush has succeeded.
     pub fn artifact(&mut self, path: &str, file: &Path) {
         self.send(Message::Artifact { path: path.into(), file: file.into() });
     }
@@ -137,18 +148,16 @@ impl RunWriter {
     /// Waits until everything given so far is stored.
     ///
     /// # Errors
-    /// The first that happened. After an error nothing more is written (a later point would hide that an earlier one is
-    /// missing), and every further flush gives the same error.
+    /// What keeps it from being stored. Nothing is written past it: a later point would hide that an earlier one is
+    /// missing. What can pass (a lock, a full disk) is tried again with the next call or flush, and everything given
+    /// meanwhile is kept; a refusal is final, and every further flush gives the same error.
     pub fn flush(&mut self) -> Result<(), TrackingError> {
         let (done, wait) = sync_channel(1);
         self.send(Message::Flush(done));
-        // An error here means that the thread is gone, which `failure` tells too.
-        wait.recv().ok();
-        match self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        let answered = wait.recv().is_ok();
+        match self.shared.failure().clone() {
             Some(error) => Err(error),
-            None if self.thread.as_ref().is_some_and(JoinHandle::is_finished) => {
-                Err(TrackingError::System { doing: "logging to the run", detail: "the logging thread has ended".into() })
-            }
+            None if !answered => Err(TrackingError::System { doing: "logging to the run", detail: "the logging thread has ended".into() }),
             None => Ok(()),
         }
     }
@@ -186,6 +195,15 @@ impl Drop for RunWriter {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// The last attempt failed, the next one may not.
+    Failing,
+    /// Nothing is written any more.
+    Over,
+}
+
 /// The thread's side.
 struct Delivery {
     run_id: String,
@@ -193,6 +211,9 @@ struct Delivery {
     /// Opened with the writer; a location that cannot be reached is an error only for a run that has artifacts.
     artifacts: Result<ArtifactStore, TrackingError>,
     shared: Arc<Shared>,
+    health: Health,
+    /// Not yet in the batch, in the order they came: only while the store fails are there any.
+    waiting: VecDeque<Message>,
     batch: Batch,
     inputs: Vec<DatasetInput>,
 }
@@ -208,44 +229,92 @@ impl Delivery {
                     flushes.push(done);
                     break;
                 }
-                self.attempt(|delivery| delivery.take(message));
+                self.accept(message);
                 let left = deadline.saturating_duration_since(Instant::now());
                 next = if left.is_zero() { None } else { messages.recv_timeout(left).ok() };
             }
-            self.attempt(Self::write);
+            self.deliver();
             self.shared.cpu_nanoseconds.store(thread_cpu_nanoseconds(), Ordering::Relaxed);
             // Whoever waits may have gone; nobody is told then.
             for done in flushes {
                 done.send(()).ok();
             }
         }
+        // Nobody can ask any more; what waits has one last chance.
+        self.deliver();
     }
 
-    /// Does something unless something has failed before.
-    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> Result<(), TrackingError>) {
-        let shared = Arc::clone(&self.shared);
-        let failed = || shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed().is_some() {
+    /// Takes a message in its turn: at once, or after those that a failing store has left waiting.
+    fn accept(&mut self, message: Message) {
+        if self.health == Health::Over {
             return;
         }
-        if let Err(error) = work(self) {
-            *failed() = Some(error);
-            self.batch = Batch::default();
-            self.inputs.clear();
+        self.waiting.push_back(message);
+        if self.health == Health::Well {
+            let taken = self.take_waiting();
+            self.judge(taken);
+        } else if self.waiting.len() > KEPT_CALLS {
+            self.give_up();
         }
     }
 
-    fn take(&mut self, message: Message) -> Result<(), TrackingError> {
+    fn deliver(&mut self) {
+        if self.health != Health::Over {
+            let written = self.take_waiting().and_then(|()| self.write());
+            self.judge(written);
+        }
+    }
+
+    fn judge(&mut self, result: Result<(), TrackingError>) {
+        match result {
+            Ok(()) if self.health == Health::Well => {}
+            Ok(()) => {
+                self.health = Health::Well;
+                *self.shared.failure() = None;
+            }
+            Err(error) => {
+                self.health = Health::Failing;
+                let can_pass = error.can_pass();
+                *self.shared.failure() = Some(error);
+                if !can_pass {
+                    self.give_up();
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.health = Health::Over;
+        self.waiting = VecDeque::new();
+        self.batch = Batch::default();
+        self.inputs.clear();
+    }
+
+    /// A message that fails stays in front and is taken again from its beginning. What of it the store has already does no
+    /// harm, for the store drops a point, param or input that it has; nor is a failed commit sure to have left nothing.
+    fn take_waiting(&mut self) -> Result<(), TrackingError> {
+        while let Some(message) = self.waiting.pop_front() {
+            if let Err(error) = self.take(&message) {
+                self.waiting.push_front(message);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: &Message) -> Result<(), TrackingError> {
         match message {
             Message::Metrics { timestamp, step, points } => {
                 for (key, value) in points {
                     self.make_room(|batch| batch.metrics.len() < limits::BATCH_METRICS)?;
-                    self.batch.metrics.push(Metric::new(&*key, value, timestamp, step));
+                    self.batch.metrics.push(Metric::new(&**key, *value, *timestamp, *step));
                 }
             }
             Message::Params(params) => {
                 for (key, value) in params {
-                    self.make_room(|batch| batch.params.len() < limits::BATCH_PARAMS && batch.params.iter().all(|param| param.key != key))?;
+                    self.make_room(|batch| {
+                        batch.params.len() < limits::BATCH_PARAMS && batch.params.iter().all(|param| param.key != *key)
+                    })?;
                     self.batch.params.push(Param::new(key, value));
                 }
             }
@@ -257,9 +326,9 @@ impl Delivery {
             }
             Message::Artifact { path, file } => {
                 self.write()?;
-                self.artifacts.as_ref().map_err(Clone::clone)?.put_file(&ArtifactPath::parse(&path)?, &file)?;
+                self.artifacts.as_ref().map_err(Clone::clone)?.put_file(&ArtifactPath::parse(path)?, file)?;
             }
-            Message::Dataset(input) => self.inputs.push(input),
+            Message::Dataset(input) => self.inputs.push(input.clone()),
             // Handled by the caller.
             Message::Flush(_) => {}
         }
@@ -280,7 +349,8 @@ impl Delivery {
             self.batch.tags.clear();
         }
         if !self.inputs.is_empty() {
-            self.store.log_inputs(&self.run_id, &RunInputs::datasets(std::mem::take(&mut self.inputs)))?;
+            self.store.log_inputs(&self.run_id, &RunInputs::datasets(self.inputs.clone()))?;
+            self.inputs.clear();
         }
         Ok(())
     }
@@ -292,4 +362,27 @@ fn thread_cpu_nanoseconds() -> u64 {
     // SAFETY: the call writes one timespec, which it is given.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     if result == 0 { time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NewRun, StoreOptions, open};
+
+    /// A thread that dies drops its queue before it has ended: between the two, a flush took the silence for success.
+    #[test]
+    fn a_flush_that_nobody_answers_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = format!("sqlite:///{}", folder.path().join("anmok.db").display());
+        let store: Arc<dyn RunStore> = Arc::from(open(&uri, &StoreOptions::default()).unwrap());
+        let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
+        let mut writer = RunWriter::open(store, &run_id).unwrap();
+        let (queue, messages) = sync_channel(1);
+        drop(messages);
+        // The real thread still runs, as a dying one does.
+        let real = writer.queue.replace(queue);
+        let error = writer.flush().unwrap_err().to_string();
+        assert_eq!(error, "logging to the run: the logging thread has ended");
+        drop(real);
+    }
 }

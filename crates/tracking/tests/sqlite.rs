@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anmok_protocol::{ArtifactPath, Batch, Metric, Param, RunStatus, RunTag};
+use anmok_protocol::{ArtifactPath, Batch, Dataset, DatasetInput, Metric, Param, RunStatus, RunTag};
 use anmok_tracking::{Durability, NewExperiment, NewRun, PageRequest, RunStore, RunWriter, StoreOptions, TrackingError, open};
 use rusqlite::Connection;
 
@@ -238,6 +238,56 @@ fn the_writer_never_waits_for_a_held_database() {
     // The moment of the call, not of the write.
     assert!(points.windows(2).all(|pair| pair[0].timestamp <= pair[1].timestamp));
     assert!(points[2999].timestamp - points[0].timestamp < 2000);
+}
+
+/// A lock held for longer than is waited fails the flushes, and nothing else: when it is gone, everything arrives.
+#[test]
+fn what_a_locked_database_kept_out_is_written_when_the_lock_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anmok.db");
+    let options = StoreOptions { busy_timeout: Duration::from_millis(50), ..StoreOptions::default() };
+    let store: Arc<dyn RunStore> = Arc::from(try_open(&path, &options).unwrap());
+    let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
+    let file = folder.path().join("log.txt");
+    fs::write(&file, "text").unwrap();
+    let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    writer.dataset(DatasetInput {
+        tags: vec![],
+        dataset: Dataset {
+            name: "CIFAR10".into(),
+            digest: "5f4d".into(),
+            source_type: "local".into(),
+            source: "data".into(),
+            schema: None,
+            profile: None,
+        },
+    });
+    writer.params(&[("lr".into(), "1".into())]);
+    for sitting in 0..3 {
+        // More than a batch holds, in messages that do not end where a batch does.
+        for step in 1 + 500 * sitting..=500 * (sitting + 1) {
+            writer.metrics(step, &[("a", step as f64), ("b", 0.5), ("nan", f64::NAN)]);
+        }
+        writer.artifact("log.txt", &file);
+        writer.tags(&[("sitting".into(), sitting.to_string())]);
+        let error = writer.flush().unwrap_err();
+        assert!(matches!(error, TrackingError::Locked { .. }), "{error:?}");
+    }
+    other.execute_batch("COMMIT").unwrap();
+    writer.flush().unwrap();
+    let run = store.run(&run_id).unwrap().unwrap();
+    assert_eq!((run.data.param("lr"), run.data.tag("sitting"), run.inputs.dataset_inputs.len()), (Some("1"), Some("2"), 1));
+    for key in ["a", "b", "nan"] {
+        let points = store.metric_history(&run_id, key, &PageRequest::default()).unwrap().items;
+        let mut steps: Vec<i64> = points.iter().map(|point| point.step).collect();
+        steps.sort_unstable();
+        assert_eq!(steps, (1..=1500).collect::<Vec<_>>(), "{key}");
+    }
+    let artifacts = store.artifacts(&run.info.artifact_uri).unwrap();
+    assert!(artifacts.open_file(&ArtifactPath::parse("log.txt").unwrap()).unwrap().is_some());
+    writer.finish(RunStatus::Finished).unwrap();
 }
 
 /// After a failure nothing later is stored: a resumed run, which skips what the store has, would never fill the gap.
