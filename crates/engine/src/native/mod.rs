@@ -30,6 +30,7 @@ use plan::{Plan, TrainPlan};
 use pool::Pool;
 use run::{Arrays, FLOATS_PER_TASK, Mode, Pass, one_value_per_channel};
 use simd::{Kernel, Simd, dispatch};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How a native engine is set up.
 #[derive(Debug, Clone, Default)]
@@ -54,8 +55,10 @@ struct Training {
     average: Option<Average>,
     /// Optimizer steps so far.
     steps: u64,
-    /// Runs of parameters that are updated alike: offset, length, whether weight decay reaches them.
-    segments: Vec<(usize, usize, bool)>,
+    /// What one task of an update takes: offset, length, whether weight decay reaches it.
+    pieces: Vec<(usize, usize, bool)>,
+    /// The sums of squares of the pieces' gradients, as bits (clipping).
+    squares: Vec<AtomicU64>,
 }
 
 /// The moving average of weights and buffers.
@@ -194,6 +197,11 @@ impl Training {
                 _ => segments.push((slot.offset, len, slot.decays)),
             }
         }
+        let cut = |(offset, len, decays): (usize, usize, bool)| {
+            let starts = (0..len).step_by(FLOATS_PER_TASK);
+            starts.map(move |first| (offset + first, (len - first).min(FLOATS_PER_TASK), decays))
+        };
+        let pieces: Vec<_> = segments.into_iter().flat_map(cut).collect();
         Self {
             gradients: Block::zeroed(plan.parameters),
             backward: Block::zeroed(plan.backward_floats),
@@ -205,16 +213,10 @@ impl Training {
                 Average { decay, parameters: Block::zeroed(plan.parameters), buffers }
             }),
             steps: 0,
-            segments,
+            squares: pieces.iter().map(|_| AtomicU64::new(0)).collect(),
+            pieces,
             options,
         }
-    }
-
-    /// The pieces that the threads take: offset, length, whether weight decay reaches them.
-    fn pieces(&self) -> impl Iterator<Item = (usize, usize, bool)> + '_ {
-        self.segments.iter().flat_map(|&(offset, len, decays)| {
-            (0..len).step_by(FLOATS_PER_TASK).map(move |first| (offset + first, (len - first).min(FLOATS_PER_TASK), decays))
-        })
     }
 
     /// The moments, with the names under which they are saved.
@@ -293,10 +295,10 @@ impl Engine for NativeEngine {
     fn update(&mut self, update: Update) -> Result<UpdateOutcome, EngineError> {
         let Some(training) = self.training.as_mut() else { return Err(not_training()) };
         let level = self.level;
-        let pieces: Vec<_> = training.pieces().collect();
+        let pieces = &training.pieces;
         let mut scale = 1.0;
         let gradient_norm = update.clip_norm.map(|most| {
-            let norm = gradient_norm(&mut self.pool, level, training.gradients.as_slice(), &pieces);
+            let norm = gradient_norm(&mut self.pool, level, training.gradients.as_slice(), pieces, &training.squares);
             // torch.nn.utils.clip_grad_norm_
             scale = (f64::from(most) / (norm + 1e-6)).min(1.0) as f32;
             norm as f32
@@ -450,17 +452,16 @@ impl NativeEngine {
 }
 
 /// The root of the sum of squares of the gradients in `pieces`, summed per piece and then in order.
-fn gradient_norm(pool: &mut Pool, level: Level, gradients: &[f32], pieces: &[(usize, usize, bool)]) -> f64 {
-    let sums: Vec<std::sync::atomic::AtomicU64> = pieces.iter().map(|_| Default::default()).collect();
+fn gradient_norm(pool: &mut Pool, level: Level, gradients: &[f32], pieces: &[(usize, usize, bool)], sums: &[AtomicU64]) -> f64 {
     pool.run(pieces.len(), &|index, _| {
         let (offset, count, _) = pieces[index];
         let mut sum = 0.0;
         let kernel = SumOfSquares { values: &gradients[offset..offset + count], sum: &mut sum };
         // SAFETY: a slice, and the engine's own level.
         unsafe { dispatch(level, kernel) };
-        sums[index].store(sum.to_bits(), std::sync::atomic::Ordering::Relaxed);
+        sums[index].store(sum.to_bits(), Ordering::Relaxed);
     });
-    sums.into_iter().map(|sum| f64::from_bits(sum.into_inner())).sum::<f64>().sqrt()
+    sums.iter().map(|sum| f64::from_bits(sum.load(Ordering::Relaxed))).sum::<f64>().sqrt()
 }
 
 struct SumOfSquares<'a> {

@@ -100,6 +100,16 @@ impl Layer {
     }
 }
 
+/// One panel of packed weights: where its matrix lies in the parameters and in the packed block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Panel {
+    pub from: usize,
+    pub to: usize,
+    pub cols: usize,
+    pub depth: usize,
+    pub panel: usize,
+}
+
 /// What a layer must do on the way back.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backward {
@@ -125,6 +135,8 @@ pub(crate) struct Plan {
     pub gradients: Vec<usize>,
     pub backward_floats: usize,
     pub packed: usize,
+    /// All panels of all packed weights.
+    pub panels: Vec<Panel>,
     pub coefficients: usize,
     /// Floats of per-chunk sums, and of split weight gradients.
     pub partials: usize,
@@ -173,6 +185,7 @@ impl Plan {
             gradients: vec![usize::MAX; graph.nodes.len() + 1],
             backward_floats: 0,
             packed: 0,
+            panels: Vec::new(),
             coefficients: 0,
             partials: 0,
             scratch: 0,
@@ -255,6 +268,17 @@ impl Plan {
                     if method == Method::Windows {
                         // The matrix kernel reads whole vectors: not into the next thread's scratch.
                         self.scratch = self.scratch.max((WINDOW_ROWS * g.depth() + READ_AHEAD).next_multiple_of(ALIGN));
+                    }
+                    if let (Some((_, weight)), Method::Pointwise | Method::Taps(_) | Method::Windows) = (weight, &method) {
+                        let (cols, depth, panels) = (g.group_out(), g.depth(), g.group_out().div_ceil(panel_width(lanes)));
+                        let each = (0..g.groups).flat_map(|group| (0..panels).map(move |panel| (group, panel)));
+                        self.panels.extend(each.map(|(group, panel)| Panel {
+                            from: weight + group * cols * depth,
+                            to: place + group * panels * panel_width(lanes) * depth,
+                            cols,
+                            depth,
+                            panel,
+                        }));
                     }
                     let weight_blocks = weight_blocks(&method, &g, lanes);
                     let chunk = images_per_chunk(graph.shape(index + 1));

@@ -7,7 +7,7 @@ use super::layers::{
 };
 use super::memory::{At, Block};
 use super::norm::{ActivationBackward, GradientSums, Normalize, NormalizeBackward, Region};
-use super::plan::{ConvLayer, Layer, Norm, Plan, panel_width, weight_splits};
+use super::plan::{ConvLayer, Layer, Norm, Panel, Plan, panel_width, weight_splits};
 use super::pool::Pool;
 use super::simd::{Kernel, Level, dispatch};
 use anmok_graph::{Graph, Shape, ValueId};
@@ -113,27 +113,10 @@ impl<'a> Pass<'a> {
     /// Brings the packed weights in step with the parameters.
     pub fn pack(&mut self) {
         let lanes = self.level.lanes();
-        let width = panel_width(lanes);
-        let mut panels = Vec::new();
-        for layer in &self.plan.layers {
-            let Layer::Conv(conv) = layer else { continue };
-            let (Some((_, weight)), Method::Pointwise | Method::Taps(_) | Method::Windows) = (conv.weight, &conv.method) else { continue };
-            let (cols, depth) = (conv.g.group_out(), conv.g.depth());
-            for group in 0..conv.g.groups {
-                for panel in 0..cols.div_ceil(width) {
-                    panels.push((
-                        weight + group * cols * depth,
-                        conv.packed + group * cols.div_ceil(width) * width * depth,
-                        cols,
-                        depth,
-                        panel,
-                    ));
-                }
-            }
-        }
         let (parameters, packed) = (self.parameters, self.packed);
+        let panels = &self.plan.panels;
         self.pool.run(panels.len(), &|index, _| {
-            let (from, to, cols, depth, panel) = panels[index];
+            let Panel { from, to, cols, depth, panel } = panels[index];
             // SAFETY: the plan gave both matrices their room, and each task writes its own panel.
             unsafe { pack_panel(parameters.add(from), cols, depth, packed.add(to), panel, lanes) }
         });

@@ -107,10 +107,11 @@ class Kinks:
     def watch(self, module, inputs):
         self.inputs.append((module, inputs[0].detach().double().clone()))
 
-    def stop(self):
+    def stop(self, reverse):
+        """What was seen; `reverse` tells that the images came in reverse."""
         for hook in self.hooks:
             hook.remove()
-        return self.inputs
+        return [(module, value.flip(0) if reverse else value) for module, value in self.inputs]
 
 
 def clearance(reference, float32s):

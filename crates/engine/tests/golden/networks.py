@@ -61,21 +61,24 @@ def build(name, stem, seed):
 
 
 def ways():
-    """How PyTorch can compute the same in float32: (name, memory format, oneDNN). The yardstick is the worst of them."""
-    return [
-        ("oneDNN", torch.contiguous_format, True),
-        ("channels last", torch.channels_last, True),
-        ("without oneDNN", torch.contiguous_format, False),
-    ]
+    """How PyTorch can compute the same in float32: memory format, oneDNN, images in reverse. The yardstick is the worst of them."""
+    kinds = [(torch.contiguous_format, True), (torch.channels_last, True), (torch.contiguous_format, False)]
+    return [(layout, onednn, reverse) for layout, onednn in kinds for reverse in (False, True)]
 
 
-def climb(model, x, y, learning_rate, clear_only=False):
+def turned(images, reverse):
+    """A tensor with one row per image, in reverse or as it is."""
+    return images.flip(0) if reverse else images
+
+
+def climb(model, x, reverse, y, learning_rate, clear_only=False):
     """The ladder for one model in its own precision: everything that is compared, as a dict of tensors."""
+    y = turned(y, reverse)
     model = copy.deepcopy(model)
     criterion = torch.nn.CrossEntropyLoss()
     kinks = Kinks(model.train())
     logits = model(x)
-    seen = kinks.stop()
+    seen = kinks.stop(reverse)
     if clear_only:
         return {"kinks": seen}
     loss = criterion(logits, y)
@@ -84,7 +87,7 @@ def climb(model, x, y, learning_rate, clear_only=False):
     rung = {
         "kinks": seen,
         "loss": loss.detach(),
-        "margins": (logits.gather(1, y[:, None]) - logits.gather(1, other[:, None])).detach().flatten()[:MARGINS],
+        "margins": turned((logits.gather(1, y[:, None]) - logits.gather(1, other[:, None])).detach().flatten(), reverse)[:MARGINS],
         "correct": int((logits.argmax(1) == y).sum()),
         "gradients": {n: p.grad.clone() for n, p in model.named_parameters()},
         "buffers": {n: b.clone() for n, b in model.named_buffers() if b.is_floating_point()},
@@ -101,17 +104,18 @@ def climb(model, x, y, learning_rate, clear_only=False):
     return rung
 
 
-def evaluate(model, x):
+def evaluate(model, x, reverse):
     with torch.inference_mode():
-        return copy.deepcopy(model).eval()(x)
+        return turned(copy.deepcopy(model).eval()(x), reverse)
 
 
 def in_float32(model, x, work):
-    """`work(model, x)` in each of the `ways`."""
+    """`work(model, images, reverse)` in each of the `ways`; `work` turns what it returns per image."""
     results = []
-    for _, layout, onednn in ways():
+    for layout, onednn, reverse in ways():
         with torch.backends.mkldnn.flags(enabled=onednn):
-            results.append(work(copy.deepcopy(model).to(memory_format=layout), x.contiguous(memory_format=layout)))
+            given = turned(x, reverse).contiguous(memory_format=layout)
+            results.append(work(copy.deepcopy(model).to(memory_format=layout), given, reverse))
     return results
 
 
@@ -126,8 +130,8 @@ class Trial:
         self.y = labels(seed, "labels", batch, CLASSES)
 
     def run(self, work):
-        """(float64 result, float32 results) of `work(model, images)`."""
-        return work(copy.deepcopy(self.model).double(), self.x.double()), in_float32(self.model, self.x, work)
+        """(float64 result, float32 results) of `work(model, images, reverse)`."""
+        return work(copy.deepcopy(self.model).double(), self.x.double(), False), in_float32(self.model, self.x, work)
 
     def climb(self, clear_only=False):
         return self.run(functools.partial(climb, y=self.y, learning_rate=self.learning_rate, clear_only=clear_only))

@@ -5,13 +5,14 @@ parameters: a 1x1 convolution in front of the op makes the gradient of the op's 
 Hardswish behind it makes the gradient that arrives differ from position to position.
 """
 
+import functools
 import math
 
 import torch
 import torch.nn.functional as F
 
 from formula import Kinks, clearance, digest, images, labels, signed, weight
-from networks import in_float32
+from networks import in_float32, turned
 
 CLEARANCE = 8
 CLASSES = 5
@@ -328,15 +329,15 @@ class Network(torch.nn.Module):
         return values[-1].flatten(1)
 
 
-def criterion(described, seed, batch, classes):
-    """The loss of a case as a function of the logits."""
+def criterion(described, seed, batch, classes, reverse):
+    """The loss of a case as a function of the logits, of images in reverse or as they are."""
     loss = described["loss"]
     smoothing = loss.get("label_smoothing", 0.0)
-    first = labels(seed, "labels", batch, classes)
+    first = turned(labels(seed, "labels", batch, classes), reverse)
     if not loss.get("mix"):
         return lambda logits: F.cross_entropy(logits, first, label_smoothing=smoothing)
-    second = labels(seed, "others", batch, classes)
-    share = torch.from_numpy(((signed([seed, "shares"], batch) + 1) / 2).astype("float32"))
+    second = turned(labels(seed, "others", batch, classes), reverse)
+    share = turned(torch.from_numpy(((signed([seed, "shares"], batch) + 1) / 2).astype("float32")), reverse)
 
     def mixed(logits):
         one = F.cross_entropy(logits, first, label_smoothing=smoothing, reduction="none")
@@ -356,25 +357,25 @@ def golden(described, first_seed):
         x = images(seed, batch, shape)
         if "images" in described:
             x = torch.tensor(described["images"]).reshape(batch, *shape)
-        classes = described["nodes"][-1][2]["out_features"]
-        return model, x, criterion(described, seed, batch, classes)
+        return model, x
 
-    def work(model, x, loss_of):
+    def work(seed, model, x, reverse):
+        loss_of = criterion(described, seed, batch, described["nodes"][-1][2]["out_features"], reverse)
         model = model.eval()
         with torch.no_grad():
-            logits = model(x)
+            logits = turned(model(x), reverse)
         kinks = Kinks(model.train())
         for _ in range(described["loss"].get("passes", 1)):
             loss = loss_of(model(x))
             (loss * described["loss"].get("loss_scale", 1.0)).backward()
         gradients = {n.removeprefix("layers."): p.grad for n, p in model.named_parameters()}
         buffers = {n.removeprefix("layers."): b for n, b in model.named_buffers() if b.is_floating_point()}
-        return {"logits": logits, "loss": loss.detach(), "gradients": gradients, "buffers": buffers, "kinks": kinks.stop()}
+        return {"logits": logits, "loss": loss.detach(), "gradients": gradients, "buffers": buffers, "kinks": kinks.stop(reverse)}
 
     def both(seed):
-        model, x, loss_of = trial(seed)
-        singles = in_float32(model, x, lambda m, v: work(m, v, loss_of))
-        return work(model.double(), x.double(), loss_of), singles
+        model, x = trial(seed)
+        singles = in_float32(model, x, functools.partial(work, seed))
+        return work(seed, model.double(), x.double(), False), singles
 
     for seed in range(first_seed, first_seed + 1000):
         exact, singles = both(seed)
