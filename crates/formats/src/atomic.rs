@@ -33,8 +33,7 @@ pub fn atomic_write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
         _ => Path::new("."),
     };
     remove_abandoned(folder, name);
-    let temporary = Temporary(folder.join(temporary_name(name)));
-    let file = OpenOptions::new().write(true).create_new(true).open(&temporary.0).map_err(fail("creating a temporary file beside it"))?;
+    let (temporary, file) = create_temporary(folder, name).map_err(fail("creating a temporary file beside it"))?;
     let mut writer = BufWriter::with_capacity(1 << 18, file);
     fill(&mut writer).map_err(fail("writing the contents"))?;
     let file = writer.into_inner().map_err(|error| fail("writing the contents")(error.into_error()))?;
@@ -57,6 +56,21 @@ impl Drop for Temporary {
         // The error that brought us here is the one to report; a file left behind is swept up later.
         let _ = fs::remove_file(&self.0);
     }
+}
+
+/// In containers every process is number 1: another one's file, alive or abandoned, may have the name already.
+fn create_temporary(folder: &Path, name: &std::ffi::OsStr) -> io::Result<(Temporary, File)> {
+    const ATTEMPTS: usize = 1000;
+    let mut taken = io::Error::from(io::ErrorKind::AlreadyExists);
+    for _ in 0..ATTEMPTS {
+        let path = folder.join(temporary_name(name));
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((Temporary(path), file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(taken)
 }
 
 fn prefix(name: &std::ffi::OsStr) -> OsString {
@@ -146,6 +160,21 @@ mod tests {
         }
         atomic_write(&folder.path().join("a.bin"), |_| Ok(())).unwrap();
         assert_eq!(names(folder.path()), [".a.bin.13-0.tmp", ".a.bin.notes.tmp", ".b.bin.12-0.tmp", "a.bin"]);
+    }
+
+    /// The counter starts at 0 in each process, so a second process of our number finds the first names taken.
+    #[test]
+    fn another_processs_temporary_files_are_passed_over_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken: Vec<String> = (0..200).map(|number| format!(".a.bin.{}-{number}.tmp", std::process::id())).collect();
+        for name in &taken {
+            fs::write(folder.path().join(name), "another's").unwrap();
+        }
+        atomic_write(&folder.path().join("a.bin"), |writer| writer.write_all(b"ours")).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("a.bin")).unwrap(), "ours");
+        for name in &taken {
+            assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), "another's");
+        }
     }
 
     #[test]

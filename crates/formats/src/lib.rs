@@ -1,8 +1,9 @@
 //! Weights on disk: safetensors and PyTorch's `.pth`, both as plain lists of [`NamedTensor`](anmok_graph::NamedTensor).
 //!
 //! Every file is foreign until it is checked: readers work on bytes, return [`DecodeError`] with the place and the
-//! reason, and never panic, recurse by what the file says, or allocate more than a small multiple of its size. Files
-//! are written whole or not at all ([`atomic_write`]).
+//! reason, and never panic or recurse by what the file says. Memory is bounded: by a small multiple of the file's size
+//! (at most [`MAX_FILE_BYTES`]) and, for a `.pth` file's pickle, some hundred bytes for each of its opcodes, of which no
+//! more than 4 million are run: half a gigabyte at the very worst. Files are written whole or not at all ([`atomic_write`]).
 //!
 //! Both containers are read and written here rather than by the crates of that name. `safetensors` 0.8 writes its
 //! metadata in random order (the same weights, another digest), lets the last of two tensors with one name win, and

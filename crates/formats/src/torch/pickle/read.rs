@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use super::opcode;
 use crate::error::{DecodeError, Quoted};
 
-/// Most opcodes that are run: some 100,000 tensors. With at most a few dozen bytes for each, it bounds the memory, too.
+/// Most opcodes that are run: some 100,000 tensors. It bounds the memory, too: the dearest opcode is a new entry of the
+/// memo, which while its table grows takes some hundred bytes; so half a gigabyte at the very worst.
 const MAX_STEPS: u64 = 4_000_000;
 
 /// A Python value; containers and tensors are indices into [`Objects`].
@@ -237,7 +238,8 @@ impl<'a> Machine<'a> {
             }
             opcode::EMPTY_TUPLE => self.push_tuple(vec![]),
             opcode::TUPLE1 | opcode::TUPLE2 | opcode::TUPLE3 => {
-                let mut items = Vec::with_capacity(3);
+                // Exactly: an opcode of one byte must not hold room for more than it makes.
+                let mut items = Vec::with_capacity(usize::from(opcode - opcode::TUPLE1) + 1);
                 for _ in opcode::TUPLE1..=opcode {
                     items.push(self.pop()?);
                 }
@@ -406,5 +408,17 @@ fn global<'a>(module: &'a str, name: &'a str) -> Result<Global<'a>, DecodeError>
             ),
             remedy: "save the weights alone in Python: torch.save(model.state_dict(), FILE)",
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four million tuples of one in four million bytes: each must cost no more than it needs.
+    #[test]
+    fn a_tuple_has_room_for_its_items_and_no_more() {
+        let (objects, _) = read(b"\x80\x02NNNNNN\x85\x86\x87.", 0).unwrap();
+        assert_eq!(objects.tuples.iter().map(|tuple| (tuple.len(), tuple.capacity())).collect::<Vec<_>>(), [(1, 1), (2, 2), (3, 3)]);
     }
 }
