@@ -103,16 +103,16 @@ impl Surroundings {
         let environment: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .collect();
-        let named = env_file.or_else(|| environment.get("ANMOK_ENV_FILE").map(PathBuf::from));
+        let named = env_file.or_else(|| environment.get("ANMOK_ENV_FILE").filter(|path| !path.is_empty()).map(PathBuf::from));
         let env_file = EnvFile::find(named.as_deref()).map_err(|problem| Problems(vec![problem]))?;
         Ok(Self { environment, env_file })
     }
 
     /// The settings of `sections`.
     pub fn resolve(&self, sections: &[&'static Section], given: Given<'_>) -> Result<Resolved, Problems> {
-        let recipe = given.recipe.map(RecipeFile::find).transpose();
         // A recipe that cannot be read does not hide what is wrong with the other places.
-        let (recipe, mut problems) = recipe.map_or_else(|problems| (None, problems), |recipe| (recipe, vec![]));
+        let (recipe, problems) = given.recipe.map(RecipeFile::find).unzip();
+        let mut problems = problems.unwrap_or_default();
         let inputs = Inputs {
             sections,
             flags: given.flags,

@@ -34,34 +34,36 @@ pub struct RecipeFile {
 }
 
 impl RecipeFile {
-    /// Reads the built-in recipe or the file that `name` stands for. Every unknown key and every value of a wrong type is reported.
-    pub fn find(name: &str) -> Result<Self, Vec<Problem>> {
+    /// Reads the built-in recipe or the file that `name` stands for. Every unknown key and every value of a wrong type is
+    /// reported, beside the values that can be taken: what is wrong with those is to be told in the same breath.
+    pub fn find(name: &str) -> (Self, Vec<Problem>) {
         let flag = Source::Flag { flag: "recipe".to_owned() };
-        let problem = |message| vec![Problem { subject: name.to_owned(), source: flag, message }];
+        let problem = |message| (Self::default(), vec![Problem { subject: name.to_owned(), source: flag, message }]);
         if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             return Self::parse(name, text);
         }
         if name.ends_with(".toml") || name.contains('/') || Path::new(name).is_file() {
             return match std::fs::read_to_string(name) {
                 Ok(text) => Self::parse(name, &text),
-                Err(e) => Err(problem(format!("the recipe file cannot be read: {e}"))),
+                Err(e) => problem(format!("the recipe file cannot be read: {e}")),
             };
         }
         let names: Vec<&str> = BUILT_IN.iter().map(|(known, _)| *known).collect();
         let near = nearest(name, names.iter().copied()).map_or(String::new(), |near| format!(": did you mean {near}?"));
-        Err(problem(format!(
-            "no such recipe{near} (built in are {}; a file is named by its path, for example ./{name}.toml)",
-            names.join(", ")
-        )))
+        problem(format!("no such recipe{near} (built in are {}; a file is named by its path, for example ./{name}.toml)", names.join(", ")))
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self, Vec<Problem>> {
+    fn parse(name: &str, text: &str) -> (Self, Vec<Problem>) {
         let line_of = |offset: usize| text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1;
         let source = |offset: usize| Source::Recipe { name: name.to_owned(), line: line_of(offset) };
-        let table = DeTable::parse(text).map_err(|e| {
-            let offset = e.span().map_or(0, |span| span.start);
-            vec![Problem { subject: "syntax".to_owned(), source: source(offset), message: e.message().to_owned() }]
-        })?;
+        let table = match DeTable::parse(text) {
+            Ok(table) => table,
+            Err(e) => {
+                let offset = e.span().map_or(0, |span| span.start);
+                let syntax = Problem { subject: "syntax".to_owned(), source: source(offset), message: e.message().to_owned() };
+                return (Self::default(), vec![syntax]);
+            }
+        };
         let (mut entries, mut problems) = (vec![], vec![]);
         for (key, value) in table.into_inner() {
             let source = source(key.span().start);
@@ -74,7 +76,7 @@ impl RecipeFile {
                 Err(message) => problems.push(Problem { subject: key.into_owned(), source, message }),
             }
         }
-        if problems.is_empty() { Ok(Self { entries }) } else { Err(problems) }
+        (Self { entries }, problems)
     }
 }
 
@@ -118,13 +120,14 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        RecipeFile::parse("mine.toml", text).unwrap_err().iter().map(ToString::to_string).collect()
+        RecipeFile::parse("mine.toml", text).1.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn every_kind_of_value_is_taken() {
         let text = "freeze = [\"features.*\", \"classifier.0.bias\"]\nlearning_rate = 1e-3\nmomentum = 1\nnesterov = true\nbatch_size = 1_28\nstem = \"cifar\"";
-        let recipe = RecipeFile::parse("mine.toml", text).unwrap();
+        let (recipe, problems) = RecipeFile::parse("mine.toml", text);
+        assert_eq!(problems, []);
         let find = |name: &str| recipe.entries.iter().find(|entry| entry.name == name).map(|entry| entry.text.replace('_', ""));
         let found = ["freeze", "learning_rate", "momentum", "nesterov", "batch_size", "stem"].map(|name| find(name).unwrap());
         assert_eq!(found, ["features.*,classifier.0.bias", "1e-3", "1", "true", "128", "cifar"]);
@@ -138,6 +141,12 @@ mod tests {
         let syntax = problems("epochs = 3\nseed = = 1");
         assert!(syntax[0].starts_with("syntax (recipe mine.toml, line 2): "), "{syntax:?}");
         assert_eq!(problems("seed = 1\nseed = 2").len(), 1);
+    }
+
+    #[test]
+    fn what_is_right_is_taken_beside_what_is_wrong() {
+        let (recipe, problems) = RecipeFile::parse("mine.toml", "epochz = 3\nbatch_size = 0");
+        assert_eq!((recipe.entries.len(), recipe.entries[0].name, problems.len()), (1, "batch_size", 1));
     }
 
     #[test]

@@ -143,7 +143,9 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Problems> {
         .chain(found.settings.problems())
     {
         let used = inputs.sections.iter().flat_map(|section| section.settings).any(|setting| setting.name == name);
-        if used && !problems.iter().any(|p: &Problem| p.subject.starts_with(&format!("{name} = "))) {
+        // A model outlives the folder it was trained on, and may be used from elsewhere: who needs the images opens them.
+        let saved_dataset = name == "dataset" && matches!(found.source(name), Source::Saved { .. });
+        if used && !saved_dataset && !problems.iter().any(|p: &Problem| p.subject.starts_with(&format!("{name} = "))) {
             problems.push(Problem { subject: format!("{name} = {value}"), source: found.source(name), message });
         }
     }
@@ -158,6 +160,9 @@ impl Settings {
             let name = format!("{:?}", self.device).to_lowercase();
             let message = "this build runs on the CPU only: use auto, which takes the best that is there, or cpu";
             problems.push(("device", name, message.to_owned()));
+        }
+        if let Err(message) = self.simd_level() {
+            problems.push(("simd", format!("{:?}", self.simd).to_lowercase(), message));
         }
         if self.threads > MAX_THREADS {
             problems.push(("threads", self.threads.to_string(), format!("must be from 1 to {MAX_THREADS}, or 0 for one per core")));
@@ -225,5 +230,24 @@ mod tests {
         assert_eq!(found.settings.data_dir.to_str(), Some("elsewhere"));
         assert_eq!(found.source("epochs").to_string(), "saved with run x");
         assert_eq!(found.source("seed").to_string(), "flag --seed");
+    }
+
+    #[test]
+    fn a_saved_data_set_may_be_gone_and_a_typed_one_may_not() {
+        let saved = Recipe { dataset: "a/folder/that/is/gone".to_owned(), ..Recipe::default() };
+        let check = |flags: &[(&'static str, String)]| {
+            let inputs = Inputs {
+                sections: SECTIONS,
+                flags,
+                environment: &BTreeMap::new(),
+                recipe: None,
+                saved: Some(("run x", &saved)),
+                env_file: None,
+            };
+            resolve(&inputs).map(|found| found.settings.recipe.dataset).map_err(|problems| problems.to_string())
+        };
+        assert_eq!(check(&[]).unwrap(), saved.dataset);
+        let refused = check(&[("dataset", "nowhere".to_owned())]).unwrap_err();
+        assert!(refused.contains("dataset = nowhere (flag --dataset)"), "{refused}");
     }
 }

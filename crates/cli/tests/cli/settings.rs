@@ -54,7 +54,8 @@ fn all_problems_are_told_at_once_with_their_sources() {
     said.fails(
         2,
         &[
-            "8 settings cannot be used",
+            "9 settings cannot be used",
+            "optimizer = \"adm\" (recipe typo.toml, line 3): not known: did you mean adam?",
             "epochz (recipe typo.toml, line 1): no such setting: did you mean epochs?",
             "use_augmentation (recipe typo.toml, line 4): must be true or false",
             "tracking_uri (recipe typo.toml, line 5): not part of a recipe: use --tracking-uri or MLFLOW_TRACKING_URI",
