@@ -12,7 +12,11 @@ const SHORTEST_PREFIX: usize = 4;
 
 /// Opens the store of the settings.
 pub fn open(settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
-    let options = StoreOptions { artifact_root: Some(settings.artifact_root.display().to_string()), ..StoreOptions::default() };
+    let options = StoreOptions {
+        durability: settings.durability,
+        artifact_root: Some(settings.artifact_root.display().to_string()),
+        ..StoreOptions::default()
+    };
     let store = anmok_tracking::open(&settings.tracking_uri, &options)?;
     Ok(Arc::from(store))
 }

@@ -49,6 +49,7 @@ pub struct Settings {
     pub checkpoint_dir: PathBuf,
     pub tracking_uri: String,
     pub artifact_root: PathBuf,
+    pub durability: anmok_tracking::Durability,
     pub experiment_name: String,
     pub run_name: Option<String>,
     /// Where the live figures of a training run are served to Prometheus.
@@ -71,6 +72,7 @@ impl Default for Settings {
             checkpoint_dir: "checkpoints".into(),
             tracking_uri: "sqlite:///anmok.db".into(),
             artifact_root: "artifacts".into(),
+            durability: anmok_tracking::Durability::Normal,
             experiment_name: "Default".into(),
             run_name: None,
             metrics_addr: None,

@@ -1,7 +1,8 @@
 //! Where runs are recorded, under MLflow's names.
 
-use super::value::{Kind, Optional, Text};
+use super::value::{Kind, OneOf, Optional, Text};
 use super::{Section, setting};
+use anmok_tracking::Durability;
 
 pub const SECTION: Section = Section {
     title: "Tracking",
@@ -19,6 +20,12 @@ pub const SECTION: Section = Section {
             &Text { field: |s| &mut s.artifact_root, noun: "FOLDER", what: "a folder" },
         )
         .with_variables(&["MLFLOW_DEFAULT_ARTIFACT_ROOT"]),
+        setting(
+            "durability",
+            "What a recorded write survives: normal the death of the program, full (slower) a power cut too",
+            &OneOf { field: |s| &mut s.durability, names: &[("normal", Durability::Normal), ("full", Durability::Full)] },
+        )
+        .with_variables(&["ANMOK_DURABILITY"]),
         setting(
             "experiment_name",
             "Experiment that a new run belongs to; made if it does not exist",
