@@ -114,25 +114,32 @@ fn some(classes: &[String]) -> String {
     if classes.len() > 5 { format!("{first}, ... ({} in all)", classes.len()) } else { first }
 }
 
-fn write(report: &EvaluationReport, model: &TrainedModel, data: &Splits, folder: &Path) -> anyhow::Result<()> {
+/// Gives the files that were written.
+fn write(report: &EvaluationReport, model: &TrainedModel, data: &Splits, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    atomic_write(&folder.join(results::REPORT), |file| file.write_all(format!("{:#}\n", serde_json::json!(report)).as_bytes()))?;
+    let mut files = vec![folder.join(results::REPORT)];
+    atomic_write(&files[0], |file| file.write_all(format!("{:#}\n", serde_json::json!(report)).as_bytes()))?;
     let subject = Subject { model: &model.recipe.model_name, dataset: data.test.name() };
     for picture in results::evaluation_pictures(&subject, report, &data.test) {
-        picture.save(folder)?;
+        files.extend(picture.save(folder)?);
     }
-    Ok(())
+    Ok(files)
 }
 
-/// Into the run that the model is from. On its own data set the names are those of training's test; on another one they
-/// begin with that one's name.
+/// Into the run that the model is from, as `eval_DATASET_accuracy` and so on: under keys of their own, because training's
+/// `test_accuracy` belongs to the loop, which after `--resume` would find its own steps taken. The step is the epoch that
+/// training has reached, or one more than that of the evaluation before, so that each evaluation adds a point.
 fn record(report: &EvaluationReport, model: &TrainedModel, run: &Run, data: &Splits, settings: &Settings) -> anyhow::Result<()> {
-    let own = data.test.name() == model.recipe.dataset;
-    let prefix = if own { "test".to_owned() } else { data.test.name().replace(|c: char| !c.is_ascii_alphanumeric(), "_") };
+    let name = data.test.name().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let run_id = &run.info.run_id;
     let store = tracking::open(settings)?;
-    let mut recorder = Recorder::new(RunWriter::open(store, &run.info.run_id)?);
-    let step =
-        run.data.metrics.iter().find(|metric| metric.key == "train_loss").map_or(0, |metric| u64::try_from(metric.step).unwrap_or(0));
+    let mut recorder = Recorder::new(RunWriter::open(store.clone(), run_id)?);
+    // Read after the writer has, which drops what is not above the steps that it found.
+    let latest = store.latest_metrics(run_id)?;
+    let after = |key: &str, more: u64| {
+        let last = latest.iter().find(|metric| metric.key == key);
+        last.map_or(0, |metric| u64::try_from(metric.step).unwrap_or(0).saturating_add(more))
+    };
     let metrics = [
         ("loss", report.loss),
         ("accuracy", report.accuracy),
@@ -142,21 +149,26 @@ fn record(report: &EvaluationReport, model: &TrainedModel, run: &Run, data: &Spl
         ("recall", report.macro_recall),
         ("calibration_error", report.calibration.expected_calibration_error),
     ];
-    for (name, value) in metrics {
-        recorder.metrics(step, &[(&format!("{prefix}_{name}"), value)]);
+    for (metric, value) in metrics {
+        let key = format!("eval_{name}_{metric}");
+        recorder.metrics(after("train_loss", 0).max(after(&key, 1)), &[(&key, value)]);
     }
-    let staged = settings.checkpoint_dir.join(&run.info.run_id).join("evaluation");
-    write(report, model, data, &staged)?;
-    let folder = if own { "evaluation".to_owned() } else { format!("evaluation_{prefix}") };
-    for entry in std::fs::read_dir(&staged)? {
-        let path = entry?.path();
+    // One folder per process: two evaluations of a run do not write and remove each other's files.
+    let staged = settings.checkpoint_dir.join(run_id).join(format!("evaluation-{}", std::process::id()));
+    let folder = if own_dataset(model, data) { "evaluation".to_owned() } else { format!("evaluation_{name}") };
+    for path in write(report, model, data, &staged)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         recorder.artifact(&format!("{folder}/{name}"), &path);
     }
     recorder.flush()?;
     std::fs::remove_dir_all(&staged).with_context(|| format!("cannot remove {}", staged.display()))?;
-    tracing::info!("recorded in run {}, pictures under {folder}/ among its artifacts", run.info.run_id);
+    tracing::info!("recorded in run {run_id} as eval_{name}_..., pictures under {folder}/ among its artifacts");
     Ok(())
+}
+
+/// Whether these images are of the data set that the model was trained on, by the data set's name: the recipe may have a path.
+fn own_dataset(model: &TrainedModel, data: &Splits) -> bool {
+    model.description.as_ref().is_some_and(|description| description.dataset == data.test.name())
 }
 
 fn text(report: &EvaluationReport, model: &TrainedModel, dataset: &str, style: Style) -> String {

@@ -64,9 +64,14 @@ fn a_run_is_trained_recorded_evaluated_and_used() {
     let text = sandbox.run("runs show first").ok().out;
     assert!(["Metrics", "Parameters", "Tags", "Artifacts", "FINISHED"].iter().all(|word| text.contains(word)), "{text}");
 
-    // The same test images through the same model: the same numbers, now from the artifacts.
+    // The same test images through the same model: the same numbers, now from the artifacts. Each evaluation is a point.
     let report = sandbox.run("evaluate --json").ok().json();
     assert_eq!(report["accuracy"].as_f64(), value("metrics", "test_accuracy").as_f64());
+    sandbox.run("evaluate --run-id first").ok();
+    let history = sandbox.run("runs show first --json --history").ok().json()["history"].clone();
+    let steps = |key: &str| history[key].as_array().unwrap().iter().map(|point| point["step"].as_i64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(steps("eval_FashionMNIST_sample_accuracy"), [2, 3]);
+    assert_eq!(steps("test_accuracy"), [2], "training's own points are left alone");
     let model = said.out.lines().find(|line| line.starts_with("model")).and_then(|line| line.split_whitespace().nth(1)).unwrap();
     let by_file = sandbox.run(&format!("evaluate --weights {model} --json --out report")).ok().json();
     assert_eq!(by_file["confusion"], report["confusion"]);
@@ -98,6 +103,33 @@ fn a_run_is_trained_recorded_evaluated_and_used() {
         .json();
     assert_eq!((found.as_array().map(Vec::len), found[0]["info"]["run_name"].as_str()), (Some(1), Some("second")));
     assert!(sandbox.run("runs list").ok().out.lines().count() == 3);
+}
+
+#[test]
+fn a_model_outlives_the_folder_it_was_trained_on() {
+    let sandbox = Sandbox::new();
+    // Pictures of some program of ours, so that the test needs no encoder.
+    sandbox.run("data show FashionMNIST-sample --out drawn").ok();
+    let drawn = std::fs::read_dir(sandbox.path("drawn")).unwrap().map(|entry| entry.unwrap().path());
+    let picture = std::fs::read(drawn.into_iter().find(|path| path.extension().is_some_and(|e| e == "png")).unwrap()).unwrap();
+    for (class, part) in [("cat", "train"), ("dog", "train"), ("cat", "test"), ("dog", "test")] {
+        for index in 0..8 {
+            sandbox.write(&format!("pictures/{part}/{class}/{index}.png"), &picture);
+        }
+    }
+    sandbox.run("train --dataset pictures --epochs 1 --batch-size 4 --validation-split 0.25 --run-name folder").ok();
+    sandbox.run("evaluate --run-id folder").ok();
+    let shown = sandbox.run("runs show folder --json").ok().json();
+    let artifacts: Vec<&str> = shown["artifacts"].as_array().unwrap().iter().filter_map(|file| file["path"].as_str()).collect();
+    assert!(artifacts.contains(&"evaluation/report.json"), "the folder is the model's own data set: {artifacts:?}");
+
+    std::fs::rename(sandbox.path("pictures"), sandbox.path("elsewhere")).unwrap();
+    let model = shown["info"]["run_id"].as_str().map(|id| format!("artifacts/0/{id}/artifacts/model/model.safetensors")).unwrap();
+    sandbox.run("predict --run-id folder elsewhere/test/cat/0.png").ok();
+    sandbox.run(&format!("predict --weights {model} elsewhere/test/cat/0.png")).ok();
+    sandbox.run(&format!("evaluate --weights {model} --dataset elsewhere --json")).ok();
+    sandbox.run("evaluate --run-id folder").fails(1, &["pictures"]);
+    sandbox.run("evaluate --run-id folder --dataset nowhere").fails(2, &["dataset = nowhere (flag --dataset)"]);
 }
 
 #[test]
