@@ -1,16 +1,25 @@
-//! SIGINT and SIGTERM: the first asks to stop in good order, the second ends the program at once.
+//! SIGINT and SIGTERM: the first asks to stop in good order, the second ends the program at once, after its last words.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What is still done before the second signal ends the program.
+type LastWords = Box<dyn FnOnce() + Send>;
+
+/// How long the last words may take: the user wants to be gone.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What has been asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Stop {
     /// Set by the first signal.
     pub asked: Arc<AtomicBool>,
     signal: Arc<AtomicI32>,
+    last_words: Arc<Mutex<Option<LastWords>>>,
 }
 
 impl Stop {
@@ -21,14 +30,35 @@ impl Stop {
         let told = stop.clone();
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in signals.forever() {
-                if told.asked.swap(true, Ordering::SeqCst) {
+                if told.asked.load(Ordering::SeqCst) {
+                    told.say_last_words();
                     std::process::exit(128 + signal);
                 }
+                // The number first: whoever sees the flag asks for it.
                 told.signal.store(signal, Ordering::SeqCst);
+                told.asked.store(true, Ordering::SeqCst);
                 tracing::warn!("{answer}; the same signal again stops at once");
             }
         })?;
         Ok(stop)
+    }
+
+    /// What the second signal still does, best effort, before the program ends; `None` for nothing any more.
+    pub fn set_last_words(&self, words: Option<LastWords>) {
+        *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    }
+
+    fn say_last_words(&self) {
+        let Some(words) = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let (said, wait) = channel();
+        let thread = std::thread::Builder::new().spawn(move || {
+            words();
+            // Nobody listens after the time is up.
+            let _ = said.send(());
+        });
+        if thread.is_ok() {
+            let _ = wait.recv_timeout(LAST_WORDS);
+        }
     }
 
     /// The signal that asked, if one did.

@@ -4,6 +4,7 @@ use super::{Given, Surroundings};
 use crate::failure::Interrupted;
 use crate::logging;
 use crate::settings::flags::{Flags, Sections};
+use crate::settings::output::LogFormat;
 use crate::settings::{Section, Settings, dataset, output, storage};
 use crate::signals::Stop;
 use crate::terminal::style::Style;
@@ -109,7 +110,7 @@ impl Chosen {
 impl Fetch {
     fn run(self, surroundings: &Surroundings) -> anyhow::Result<()> {
         let settings = self.chosen.settings(surroundings)?;
-        let bars = progress::bars(true);
+        let bars = progress::bars(settings.log_format == LogFormat::Human);
         logging::start(&settings, &bars, None);
         let stop = Stop::on_signals("stopping; what has arrived is kept")?;
         let options = FetchOptions {

@@ -35,6 +35,7 @@ use anyhow::Context;
 use claim::Claim;
 use indicatif::MultiProgress;
 use resume::Resumption;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A run that has come to its end.
@@ -70,7 +71,7 @@ pub fn train(resolved: &Resolved, resumption: Option<Resumption>, command: &str)
     let mut prepared = prepare(resolved, resumption.as_ref())?;
     let mut begun = begin(&prepared, resumption, command)?;
     say_what_begins(&prepared, &begun);
-    let worked = work(&mut prepared, &mut begun);
+    let worked = caught(|| work(&mut prepared, &mut begun));
     conclude(prepared, begun, worked)
 }
 
@@ -113,11 +114,23 @@ fn begin(prepared: &Prepared<'_>, resumption: Option<Resumption>, command: &str)
         None => {
             let run = new_run(store.as_ref(), settings, command)?;
             let claim = Claim::take(&settings.checkpoint_dir.join(&run.info.run_id), &run.info.run_id);
-            (run.clone(), claim.inspect_err(|_| mark_failed(store.as_ref(), &run.info.run_id))?, None)
+            (run.clone(), claim.inspect_err(|_| mark(store.as_ref(), &run.info.run_id, RunStatus::Failed))?, None)
         }
     };
-    let writer = RunWriter::open(store.clone(), &run.info.run_id).inspect_err(|_| mark_failed(store.as_ref(), &run.info.run_id))?;
+    let writer =
+        RunWriter::open(store.clone(), &run.info.run_id).inspect_err(|_| mark(store.as_ref(), &run.info.run_id, RunStatus::Failed))?;
+    let (store, run_id) = (store.clone(), run.info.run_id.clone());
+    prepared.stop.set_last_words(Some(Box::new(move || mark(store.as_ref(), &run_id, RunStatus::Killed))));
     Ok(Begun { run, claim, recorder: Recorder::new(writer), resume })
+}
+
+/// A panic as an error, so that it too ends in the run's status. What it may have left half-done is not used again: after
+/// this only the record is ended.
+fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(anyhow::anyhow!("a fault in anmok itself: {}", text.unwrap_or("a panic without a message")))
+    })
 }
 
 fn work(prepared: &mut Prepared<'_>, begun: &mut Begun) -> anyhow::Result<Outcome> {
@@ -161,6 +174,7 @@ fn conclude(prepared: Prepared<'_>, begun: Begun, worked: anyhow::Result<Outcome
     let cost = worked.as_ref().ok().map(|outcome| Cost::now(outcome, &recorder));
     recorder.artifact(&format!("logs/{}", results::LOG), &claim.folder.join(results::LOG));
     let recorded = recorder.finish(status);
+    prepared.stop.set_last_words(None);
     let (outcome, cost) = (worked?, cost.unwrap_or_default());
     recorded
         .with_context(|| format!("the record of run {run_id} could not be completed; checkpoints are in {}", claim.folder.display()))?;
@@ -216,17 +230,19 @@ fn new_run(store: &dyn RunStore, settings: &Settings, command: &str) -> anyhow::
     Ok(run)
 }
 
-/// Marks a run that could not even begin.
-fn mark_failed(store: &dyn RunStore, run_id: &str) {
-    let failed = RunUpdate { status: Some(RunStatus::Failed), end_time: Some(now_ms()), ..RunUpdate::default() };
-    if let Err(e) = store.update_run(run_id, &failed) {
-        tracing::warn!("run {run_id} cannot be marked FAILED: {e}");
+/// Marks a run that could not even begin, or that is ended at once.
+fn mark(store: &dyn RunStore, run_id: &str, status: RunStatus) {
+    let ended = RunUpdate { status: Some(status), end_time: Some(now_ms()), ..RunUpdate::default() };
+    if let Err(e) = store.update_run(run_id, &ended) {
+        tracing::warn!("run {run_id} cannot be marked {status}: {e}");
     }
 }
 
 fn say_what_begins(prepared: &Prepared<'_>, begun: &Begun) {
-    let Prepared { settings, engine, data, .. } = prepared;
+    let Prepared { store, engine, data, .. } = prepared;
     let (info, graph, run) = (engine.info(), engine.graph(), &begun.run.info);
+    // A resumed run stays in its experiment, whatever the settings name.
+    let experiment = store.experiment(&run.experiment_id).ok().flatten().map_or_else(|| run.experiment_id.clone(), |found| found.name);
     tracing::info!(
         run_id = run.run_id,
         run_name = run.run_name,
@@ -234,7 +250,7 @@ fn say_what_begins(prepared: &Prepared<'_>, begun: &Begun) {
         if begun.resume.is_some() { "resuming" } else { "starting" },
         run.run_name,
         run.run_id,
-        settings.experiment_name
+        experiment
     );
     tracing::info!(
         model = graph.name,
@@ -267,5 +283,18 @@ impl Cost {
         let share = tracking_cpu_seconds / cpu_seconds.max(1e-9);
         tracing::debug!(tracking_cpu_seconds, cpu_seconds, "tracking took {:.2} % of the CPU time", share * 100.0);
         Self { tracking_cpu_seconds, cpu_seconds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_failure_of_the_run() {
+        let error = caught::<()>(|| panic!("index {} of 3", 7)).unwrap_err();
+        assert_eq!(error.to_string(), "a fault in anmok itself: index 7 of 3");
+        assert_eq!(crate::failure::exit_code(&error), 1);
+        assert_eq!(caught(|| Ok(7)).unwrap(), 7);
     }
 }

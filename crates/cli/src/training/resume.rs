@@ -12,6 +12,9 @@ use anyhow::{Context, bail};
 /// Where the loop keeps the last checkpoint among the artifacts.
 const CHECKPOINT_ARTIFACT: &str = "checkpoints/last.safetensors";
 
+/// Unfinished runs among which `latest` looks for one with a checkpoint.
+const MOST_UNFINISHED: usize = 1000;
+
 /// A run that can go on.
 pub struct Resumption {
     pub run: Run,
@@ -20,10 +23,13 @@ pub struct Resumption {
 }
 
 impl Resumption {
-    /// Finds the run (`latest`: the last one that is not finished), takes it for this process and loads its checkpoint.
+    /// Finds the run (`latest`: the last unfinished one that has a checkpoint), takes it for this process and loads its checkpoint.
     pub fn find(text: &str, settings: &Settings) -> anyhow::Result<Self> {
         let store = tracking::open(settings)?;
-        let run = tracking::find_run(store.as_ref(), text, "attributes.status != 'FINISHED'")?;
+        let run = match text {
+            "latest" => latest(store.as_ref(), settings)?,
+            text => tracking::find_run(store.as_ref(), text, "")?,
+        };
         let run_id = &run.info.run_id;
         let claim = Claim::take(&settings.checkpoint_dir.join(run_id), run_id)?;
         let path = claim.folder.join(checkpoint::LAST);
@@ -55,6 +61,28 @@ impl Resumption {
         }
         Ok(())
     }
+}
+
+/// The last unfinished run that can go on. One that was killed before its first checkpoint cannot, and must not stand before
+/// one that can.
+fn latest(store: &dyn RunStore, settings: &Settings) -> anyhow::Result<Run> {
+    let unfinished = tracking::latest_runs(store, "attributes.status != 'FINISHED'", MOST_UNFINISHED)?;
+    let count = unfinished.len();
+    let has_checkpoint = |run: &Run| settings.checkpoint_dir.join(&run.info.run_id).join(checkpoint::LAST).exists() || kept(store, run);
+    unfinished.into_iter().find(has_checkpoint).with_context(|| match count {
+        0 => "there is no unfinished run: `anmok runs list` shows all there are".to_owned(),
+        _ => format!(
+            "none of the {count} unfinished runs has a checkpoint, neither in {} nor among its artifacts: start a new run",
+            settings.checkpoint_dir.display()
+        ),
+    })
+}
+
+/// Whether the run's artifacts hold a checkpoint. Those that cannot be looked at (of another program's run, say) hold none
+/// that could be gone on with.
+fn kept(store: &dyn RunStore, run: &Run) -> bool {
+    let Ok(path) = ArtifactPath::parse(CHECKPOINT_ARTIFACT) else { return false };
+    store.artifacts(&run.info.artifact_uri).and_then(|artifacts| artifacts.open_file(&path)).is_ok_and(|file| file.is_some())
 }
 
 fn fetch(store: &dyn RunStore, run: &Run, claim: &Claim) -> anyhow::Result<()> {

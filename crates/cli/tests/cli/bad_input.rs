@@ -51,6 +51,22 @@ fn batches() {
 }
 
 #[test]
+fn settings_are_judged_together_and_before_the_data() {
+    let sandbox = Sandbox::new();
+    let absent = if cfg!(target_arch = "x86_64") { "neon" } else { "avx2" };
+    // CIFAR10 is not there: that would be exit code 1.
+    let simd = format!("simd = {absent} (flag --simd): this machine has no {absent}");
+    sandbox.run(&format!("train --simd {absent}")).fails(2, &[&simd]);
+    sandbox.write("two.toml", "epochz = 3\nbatch_size = 0\n");
+    sandbox.run("train --recipe two.toml").fails(2, &["epochz (recipe two.toml, line 1)", "batch_size = 0 (recipe two.toml, line 2)"]);
+    sandbox.run("runs list --durability half").fails(2, &["durability = \"half\"", "normal, full"]);
+    // An empty name of a file is none: `.env` is read as ever.
+    sandbox.write(".env", "ANMOK_DURABILITY=whole\n");
+    sandbox.run_with("runs list", &[("ANMOK_ENV_FILE", "")]).fails(2, &["ANMOK_DURABILITY in .env"]);
+    sandbox.run("runs list --durability full --env-file none").ok();
+}
+
+#[test]
 fn pictures_and_weights() {
     let sandbox = Sandbox::new();
     sandbox.train_tiny("--epochs 1").ok();

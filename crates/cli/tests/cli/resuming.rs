@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 const LONGER: &str = "--epochs 6 --seed 7 --checkpoint-every 1 --log-every 2";
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().expect("kill");
+    // The shell's own kill: the program of that name is missing on some machines.
+    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status().expect("sh");
     assert!(sent.success());
 }
 
@@ -95,7 +96,7 @@ fn whatever_ends_a_run_it_goes_on_to_the_same_bits() {
     assert_eq!(points(&sandbox, &run_id), metrics);
 
     // There is nothing left to do, but more epochs can be asked for.
-    sandbox.run("train --resume").fails(1, &["there is no run with attributes.status != 'FINISHED'"]);
+    sandbox.run("train --resume").fails(1, &["there is no unfinished run"]);
     sandbox.run(&format!("train --resume {run_id}")).fails(2, &["is finished after 6 epochs", "--epochs"]);
     let said = sandbox.run(&format!("train --resume {run_id} --batch-size 16 --seed 1 --epochs 7"));
     said.fails(2, &["batch_size = 16 (flag --batch-size): cannot change in a resumed run, it was 32", "seed = 1 (flag --seed)"]);
@@ -134,4 +135,34 @@ fn the_second_signal_ends_at_once() {
     signal(&child, "INT");
     let said = wait(child);
     assert_eq!(said.code, Some(130), "{said:#?}");
+    assert_eq!(status(&sandbox, &sandbox.only_run()), "KILLED");
+}
+
+#[test]
+fn a_run_without_a_checkpoint_does_not_stand_before_one_that_has() {
+    let sandbox = Sandbox::new();
+    let start = |name: &str| sandbox.start(&format!("{TINY} --epochs 50 --checkpoint-every 1 --run-name {name}"));
+    let kill = |mut child: Child| {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    let forget_checkpoints = |run_id: &str| {
+        // Whichever of them there are.
+        let _ = std::fs::remove_dir_all(sandbox.path(&format!("checkpoints/{run_id}")));
+        let _ = std::fs::remove_dir_all(sandbox.path(&format!("artifacts/0/{run_id}/artifacts/checkpoints")));
+    };
+    let child = start("older");
+    first_checkpoint(&sandbox);
+    kill(child);
+    let older = sandbox.only_run();
+    let child = start("newer");
+    until("the newer run", || sandbox.run("runs show newer --json").code == Some(0));
+    kill(child);
+    let newer = sandbox.run("runs show newer --json").ok().json()["info"]["run_id"].as_str().unwrap().to_owned();
+    forget_checkpoints(&newer);
+    sandbox.run(&format!("train --resume {newer}")).fails(1, &[&newer, "has no checkpoint", "start a new run"]);
+    // The older one is found: only it has a seed to compare with.
+    sandbox.run("train --resume latest --seed 99").fails(2, &["seed = 99 (flag --seed): cannot change in a resumed run"]);
+    forget_checkpoints(&older);
+    sandbox.run("train --resume latest").fails(1, &["none of the 2 unfinished runs has a checkpoint"]);
 }

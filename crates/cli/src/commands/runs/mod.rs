@@ -57,8 +57,9 @@ fn short(run_id: &str) -> &str {
 /// How long a run took, or has taken so far.
 fn length(run: &Run) -> Duration {
     let end = match (run.info.status, run.info.end_time) {
+        // A resumed run keeps the end of its last sitting until it ends again.
+        (RunStatus::Running, _) => now_ms(),
         (_, Some(end)) => end,
-        (RunStatus::Running, None) => now_ms(),
         _ => run.info.start_time,
     };
     Duration::from_millis(u64::try_from(end - run.info.start_time).unwrap_or(0))
