@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("data", &["random"]),
     ("engine", &["graph", "random"]),
     ("formats", &["graph"]),
-    ("train", &["graph", "engine", "data", "formats", "random"]),
+    ("train", &["graph", "engine", "data", "formats"]),
     ("protocol", &[]),
     ("tracking", &["protocol"]),
     ("cli", &["random", "graph", "engine", "data", "formats", "train", "protocol", "tracking"]),
