@@ -27,7 +27,7 @@ pub struct Train {
     /// A built-in recipe (`anmok config recipes` lists them) or a TOML file to take settings from
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "resume")]
     recipe: Option<String>,
-    /// Go on with a run: its id, the first digits of it, its name, or latest (the last one that is not finished)
+    /// Go on with a run: its id, the first digits of it, its name, or latest (the last unfinished one with a checkpoint)
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "latest")]
     resume: Option<String>,
     /// Print the outcome as JSON
