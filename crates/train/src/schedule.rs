@@ -49,6 +49,10 @@ fn half_cosine(from: f64, to: f64, share: f64) -> f64 {
 fn one_cycle(recipe: &Recipe, step: u64, steps_per_epoch: u64) -> f64 {
     let peak = recipe.learning_rate;
     let total = recipe.epochs as f64 * steps_per_epoch as f64;
+    if total <= 1.0 {
+        // Start, peak and end are one step: the end's rate, 0 by default, would train nothing.
+        return peak;
+    }
     let rise = if recipe.warmup_epochs > 0.0 { recipe.warmup_epochs / recipe.epochs as f64 } else { ONE_CYCLE_RISE };
     // PyTorch puts the peak on step `rise * total - 1` and the end on the last step.
     let (top, end) = (rise * total - 1.0, total - 1.0);
@@ -211,9 +215,10 @@ mod tests {
             0.0,
         ];
         check(Recipe { schedule: Schedule::OneCycle, epochs: 4, ..Recipe::default() }, 3, &golden);
-        // S.OneCycleLR(o, 0.4, total_steps=1, ...) would divide by zero; a run of one step trains at a usable rate.
+        // S.OneCycleLR(o, 0.4, total_steps=1, ...) would divide by zero; a run of one step trains at the peak.
         let one_step = Recipe { schedule: Schedule::OneCycle, epochs: 1, ..Recipe::default() };
-        assert!(learning_rate(&one_step, 0, 1, &Plateau::default()).is_finite());
+        let rate = learning_rate(&one_step, 0, 1, &Plateau::default());
+        assert!(rate > 0.0 && rate == one_step.learning_rate, "{rate}");
     }
 
     #[test]
