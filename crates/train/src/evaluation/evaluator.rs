@@ -35,7 +35,8 @@ pub enum EvaluationError {
     },
 }
 
-/// An evaluation in progress.
+/// An evaluation in progress. Logits with a NaN among them predict nothing: the image counts, as no hit, and is in no
+/// column of the confusion matrix.
 #[derive(Debug, Clone)]
 pub struct Evaluator {
     split: String,
@@ -44,6 +45,8 @@ pub struct Evaluator {
     loss_sum: f64,
     in_top5: u64,
     confusion: Vec<Vec<u64>>,
+    /// Images by class; more than the confusion matrix has where logits were NaN.
+    support: Vec<u64>,
     bins: Vec<BinSums>,
     mistakes: Vec<Mistake>,
     worst: usize,
@@ -67,6 +70,7 @@ impl Evaluator {
             loss_sum: 0.0,
             in_top5: 0,
             confusion: vec![vec![0; classes]; classes],
+            support: vec![0; classes],
             bins: vec![BinSums::default(); BINS],
             mistakes: vec![],
             worst,
@@ -92,6 +96,8 @@ impl Evaluator {
     fn add_image(&mut self, row: &[f32], label: u32) {
         let truth = label as usize;
         let predicted = argmax(row);
+        let is_prediction = !row.iter().any(|logit| logit.is_nan());
+        let hit = is_prediction && predicted == truth;
         let total = log_sum_exp(row);
         let probability = |class: usize| {
             let p = (f64::from(row[class]) - total).exp();
@@ -102,13 +108,14 @@ impl Evaluator {
         let confidence = probability(predicted);
 
         self.loss_sum += loss;
-        self.in_top5 += u64::from(rank(row, truth) < 5);
-        self.confusion[truth][predicted] += 1;
+        self.in_top5 += u64::from(is_prediction && rank(row, truth) < 5);
+        self.confusion[truth][predicted] += u64::from(is_prediction);
+        self.support[truth] += 1;
         let bin = &mut self.bins[((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
         bin.count += 1;
-        bin.correct += u64::from(predicted == truth);
+        bin.correct += u64::from(hit);
         bin.confidence += confidence;
-        if predicted != truth {
+        if is_prediction && !hit {
             self.mistakes.push(Mistake {
                 index: self.images,
                 label,
@@ -168,7 +175,7 @@ impl Evaluator {
 
     fn class_report(&self, class: usize) -> ClassReport {
         let hits = self.confusion[class][class];
-        let support: u64 = self.confusion[class].iter().sum();
+        let support = self.support[class];
         let predicted: u64 = self.confusion.iter().map(|row| row[class]).sum();
         ClassReport {
             name: self.class_names[class].clone(),
@@ -198,7 +205,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// The first of the highest logits, as `torch.argmax` on a CPU.
+/// The first of the highest logits, as `torch.argmax` on a CPU. Among NaNs nothing is highest: what comes out is no prediction.
 pub fn argmax(row: &[f32]) -> usize {
     let mut best = 0;
     for (class, &logit) in row.iter().enumerate() {
@@ -323,6 +330,21 @@ mod tests {
             assert!(report.loss.is_nan() && report.accuracy == 0.0, "{row:?}: {report:?}");
             let text = serde_json::to_string(&report).unwrap();
             assert!(serde_json::from_str::<EvaluationReport>(&text).unwrap().loss.is_nan());
+        }
+    }
+
+    /// The first class is where `argmax` starts, and where it stays among NaNs.
+    #[test]
+    fn a_nan_is_no_hit_for_any_label() {
+        for row in [[f32::NAN; 3], [f32::NAN, 0.0, 1.0], [9.0, f32::NAN, 1.0], [0.0, f32::NAN, 1.0]] {
+            let mut evaluator = Evaluator::new("test", &names(3), 4);
+            evaluator.add(&row.repeat(3), &[0, 1, 2]).unwrap();
+            assert_eq!(evaluator.accuracy(), 0.0, "{row:?}");
+            let report = evaluator.finish();
+            assert!(report.loss.is_nan(), "{row:?}");
+            assert_eq!((report.accuracy, report.top5_accuracy, report.macro_recall), (0.0, 0.0, 0.0), "{row:?}");
+            assert_eq!(report.classes.iter().map(|class| class.support).collect::<Vec<_>>(), [1, 1, 1]);
+            assert_eq!((report.calibration.bins[0].count, report.calibration.bins[0].accuracy), (3, 0.0));
         }
     }
 

@@ -26,7 +26,7 @@ pub struct EvaluationReport {
     pub macro_f1: f64,
     /// One entry per class.
     pub classes: Vec<ClassReport>,
-    /// Counts, `[true class][predicted class]`.
+    /// Counts, `[true class][predicted class]`. An image whose logits have a NaN is in none.
     pub confusion: Vec<Vec<u64>>,
     /// How far confidence can be trusted.
     pub calibration: Calibration,
