@@ -111,7 +111,8 @@ pub struct Recipe {
     pub label_smoothing: f64,
     /// Clip the total gradient norm to this; 0 is off.
     pub clip_norm: f64,
-    /// Decay of the weights' moving average; 0 is off. With it, validation, test and the saved model use the average.
+    /// Decay of the weights' moving average; 0 is off. With it, validation, test and the saved model use the average. In
+    /// step t (from 1) the decay is at most `(1 + t) / (10 + t)`: a young average follows faster.
     pub ema_decay: f64,
     /// Stop after this many epochs without a better validation accuracy; 0 is off.
     pub early_stopping: usize,
