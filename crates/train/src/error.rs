@@ -50,6 +50,16 @@ pub enum TrainError {
         /// The first such BatchNorm.
         node: String,
     },
+    /// The images ran out before the epoch did.
+    #[error(
+        "there are no images for batch {batch} of epoch {epoch}, which is an error in this program: please report it; the last checkpoint is kept"
+    )]
+    NoBatch {
+        /// Epoch, from 1.
+        epoch: u64,
+        /// Batch in the epoch, from 1.
+        batch: u64,
+    },
     /// Training has diverged.
     #[error(
         "{what} is not finite in epoch {epoch}, batch {batch} (step {step}, learning rate {learning_rate:e}): training has diverged. Lower learning_rate, \

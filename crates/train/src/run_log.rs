@@ -31,7 +31,7 @@ pub trait RunLog: Send {
 pub struct DatasetRecord {
     /// For example `CIFAR10`.
     pub name: String,
-    /// Digest of the files' contents, at most 36 characters.
+    /// Digest of the images and, for a part of a data set, of which they are; at most 36 characters.
     pub digest: String,
     /// What it was used for: `train`, `validation`, `test`.
     pub context: String,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anmok_data::{OpenOptions, Splits, open};
 use anmok_engine::native::{NativeEngine, NativeOptions};
 use anmok_engine::{Engine, EngineError};
+use anmok_train::checkpoint::{CheckpointError, LAST};
 use anmok_train::progress::StepProgress;
 use anmok_train::run_log::{DatasetRecord, RunLogError};
 use anmok_train::{Checkpoint, Ending, Job, LiveFigures, Outcome, Progress, Recipe, RunLog, TrainError, train};
@@ -61,11 +62,15 @@ fn engine(recipe: &Recipe, threads: usize) -> NativeEngine {
     NativeEngine::new(graph, NativeOptions { threads, max_batch: recipe.batch_size, level: None, train }).unwrap()
 }
 
+fn load(folder: &Path) -> Result<Checkpoint, CheckpointError> {
+    Checkpoint::load_file(&folder.join(LAST))
+}
+
 /// One sitting with a new engine, stopped after `stop_at` optimizer steps of the run (0: not at all).
 fn sit(recipe: &Recipe, folder: &Path, threads: usize, stop_at: u64, resume: bool) -> Result<Outcome, TrainError> {
     let mut engine = engine(recipe, threads);
     let resume = if resume {
-        Some(Checkpoint::load(folder)?)
+        Some(load(folder)?)
     } else {
         engine.load_model_state(&recipe.initial_weights(engine.graph())?.state)?;
         None
@@ -98,7 +103,7 @@ fn a_run_resumed_twice_on_other_numbers_of_threads_has_the_same_bits() {
     assert!(resumed.last_model == expected.last_model, "the last weights differ");
     assert!(resumed.model == expected.model, "the best weights differ");
     assert_eq!(resumed.test, expected.test);
-    let (a, b) = (Checkpoint::load(whole.path()).unwrap(), Checkpoint::load(parts.path()).unwrap());
+    let (a, b) = (load(whole.path()).unwrap(), load(parts.path()).unwrap());
     assert!(a.training == b.training, "the optimizer's states differ");
     assert_eq!(a.state.position, b.state.position);
 }
@@ -127,7 +132,7 @@ fn a_rate_far_too_high_is_stopped_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let error = sit(&recipe, folder.path(), 2, 0, false).unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { epoch: 1, .. }), "{error}");
-    assert_eq!(Checkpoint::load(folder.path()).unwrap().state.position.step, 0);
+    assert_eq!(load(folder.path()).unwrap().state.position.step, 0);
 }
 
 /// What the check before a run promises is what the engine would have said at the end of the first epoch.
@@ -155,7 +160,7 @@ fn a_checkpoint_of_another_network_does_not_fit() {
     assert!(error.contains("width_multiplier"), "{error}");
 
     // A checkpoint whose tensors are not the network's is refused too, with the tensor's name.
-    let mut forged = Checkpoint::load(folder.path()).unwrap();
+    let mut forged = load(folder.path()).unwrap();
     forged.model.pop();
     forged.save(&folder.path().join("last.safetensors")).unwrap();
     let error = sit(&recipe, folder.path(), 1, 0, true).unwrap_err().to_string();

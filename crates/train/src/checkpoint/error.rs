@@ -21,6 +21,9 @@ pub enum CheckpointError {
     /// The file cannot be written; the one before is untouched.
     #[error("the checkpoint was not saved (the one before it is kept): {0}")]
     Write(FormatError),
+    /// The best model's own file cannot be written; the checkpoint, which holds that model too, is not touched by it.
+    #[error("the best model was not written to its own file (the checkpoint has it; it will be tried again with the next one): {0}")]
+    WriteBest(FormatError),
     /// The thread that writes cannot be started.
     #[error("cannot start the thread that writes checkpoints: {source}")]
     Thread {

@@ -1,5 +1,6 @@
 //! Reading a checkpoint back, and whether it fits the run that wants it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,11 +14,6 @@ use super::{Checkpoint, CheckpointError, CheckpointState, DIGEST_KEY, FORMAT_VER
 use crate::recipe::{Problem, Recipe};
 
 impl Checkpoint {
-    /// Reads the last checkpoint in a run's folder of checkpoints.
-    pub fn load(folder: &Path) -> Result<Self, CheckpointError> {
-        Self::load_file(&folder.join(LAST))
-    }
-
     /// Reads a checkpoint file. Anything but exactly what was written is an error that names the file.
     pub fn load_file(path: &Path) -> Result<Self, CheckpointError> {
         if !path.try_exists().unwrap_or(true) {
@@ -105,7 +101,28 @@ impl Checkpoint {
     pub fn restore(&self, engine: &mut dyn Engine) -> Result<(), CheckpointError> {
         engine.load_model_state(&self.model)?;
         engine.load_training_state(&self.training)?;
-        Ok(())
+        self.check_best()
+    }
+
+    /// The best model is first loaded at the end of the run: that it fits must be known before. The engine has taken
+    /// `model`, so that is what it must be like.
+    fn check_best(&self) -> Result<(), CheckpointError> {
+        let Some(best) = &self.best else { return Ok(()) };
+        let layout = |state: &[NamedTensor]| -> BTreeMap<String, (Vec<usize>, bool)> {
+            state.iter().map(|tensor| (tensor.name.clone(), (tensor.shape.clone(), tensor.as_f32().is_some()))).collect()
+        };
+        let (wanted, found) = (layout(&self.model), layout(best));
+        let odd = wanted
+            .iter()
+            .find(|(name, like)| found.get(*name) != Some(like))
+            .or_else(|| found.iter().find(|(name, _)| !wanted.contains_key(*name)));
+        match odd {
+            None => Ok(()),
+            Some((name, _)) => Err(CheckpointError::Damaged {
+                path: LAST.into(),
+                problem: format!("tensor `best.{name}` is not there or not as the network's `{name}`"),
+            }),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::history::{EpochRecord, History};
 use crate::recipe::Recipe;
 use crate::schedule::Plateau;
 
-fn checkpoint() -> Checkpoint {
+pub(super) fn checkpoint() -> Checkpoint {
     let record = EpochRecord {
         epoch: 1,
         train_loss: 0.1 + 0.2,
@@ -53,7 +53,7 @@ fn bytes(checkpoint: Checkpoint) -> Vec<u8> {
     std::fs::read(folder.path().join(LAST)).unwrap()
 }
 
-/// As [`Checkpoint::load`], without the file.
+/// As [`Checkpoint::load_file`], without the file.
 fn load(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     let path = Path::new(LAST);
     let contents =
@@ -66,7 +66,7 @@ fn a_checkpoint_comes_back_with_every_bit() {
     let file = bytes(checkpoint());
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(LAST), &file).unwrap();
-    let back = Checkpoint::load(folder.path()).unwrap();
+    let back = Checkpoint::load_file(&folder.path().join(LAST)).unwrap();
     assert!(same(&back, &checkpoint()), "{back:?}");
     assert_eq!(bytes(back), file);
 }
@@ -122,14 +122,14 @@ fn parts_of_two_checkpoints_are_not_a_checkpoint() {
     let (_, metadata) = checkpoint().encode();
     let folder = tempfile::tempdir().unwrap();
     safetensors::write(&folder.path().join(LAST), &tensors, &metadata).unwrap();
-    let error = Checkpoint::load(folder.path()).unwrap_err().to_string();
+    let error = Checkpoint::load_file(&folder.path().join(LAST)).unwrap_err().to_string();
     assert!(error.contains("last.safetensors is damaged: its contents do not have the digest"), "{error}");
 }
 
 #[test]
 fn other_files_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Checkpoint::load(folder.path()).unwrap_err().to_string();
+    let error = Checkpoint::load_file(&folder.path().join(LAST)).unwrap_err().to_string();
     assert!(error.contains("no checkpoint at") && error.contains("last.safetensors"), "{error}");
 
     let weights = folder.path().join("weights.safetensors");

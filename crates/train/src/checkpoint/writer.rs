@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use anmok_formats::safetensors;
+use anmok_graph::NamedTensor;
 
 use super::{BEST, Checkpoint, CheckpointError, LAST};
 use crate::model::ModelDescription;
@@ -17,6 +18,8 @@ pub struct Written {
     pub epoch_end: bool,
     /// Whether it is safe on disk.
     pub result: Result<(), CheckpointError>,
+    /// Whether `best.safetensors` is up to date as well, which no run needs to go on.
+    pub best: Result<(), CheckpointError>,
 }
 
 #[derive(Default)]
@@ -28,6 +31,19 @@ struct Desk {
     /// The thread has ended: by itself only when closed, otherwise by a panic.
     gone: bool,
     done: Vec<Written>,
+}
+
+impl Desk {
+    /// What a dead thread has not finished is lost. Each loss is told once.
+    fn take_done(&mut self) -> Vec<Written> {
+        let waiting = self.waiting.take_if(|_| self.gone);
+        if self.gone && (self.busy || waiting.is_some()) {
+            self.busy = false;
+            let epoch_end = waiting.is_some_and(|(_, epoch_end)| epoch_end);
+            self.done.push(Written { epoch_end, result: Err(CheckpointError::WriterGone), best: Ok(()) });
+        }
+        std::mem::take(&mut self.done)
+    }
 }
 
 struct Shared {
@@ -74,7 +90,7 @@ impl Writer {
 
     /// What has been written since the last call.
     pub fn reports(&self) -> Vec<Written> {
-        std::mem::take(&mut self.shared.lock().done)
+        self.shared.lock().take_done()
     }
 
     /// Waits until everything handed over is written, and reports on it.
@@ -83,11 +99,7 @@ impl Writer {
         while (desk.busy || desk.waiting.is_some()) && !desk.gone {
             desk = self.shared.wait(desk);
         }
-        if desk.gone {
-            let epoch_end = desk.waiting.take().is_some_and(|(_, epoch_end)| epoch_end);
-            desk.done.push(Written { epoch_end, result: Err(CheckpointError::WriterGone) });
-        }
-        std::mem::take(&mut desk.done)
+        desk.take_done()
     }
 }
 
@@ -117,10 +129,10 @@ fn write_until_closed(shared: &Shared, files: &mut Files) {
         if let Some((checkpoint, epoch_end)) = desk.waiting.take() {
             desk.busy = true;
             drop(desk);
-            let result = files.write(checkpoint);
+            let written = files.write(checkpoint, epoch_end);
             desk = shared.lock();
             desk.busy = false;
-            desk.done.push(Written { epoch_end, result });
+            desk.done.push(written);
             shared.changed.notify_all();
         } else if desk.closed {
             return;
@@ -146,17 +158,43 @@ impl Files {
     }
 
     /// `last.safetensors` first: it is what must not be lost.
-    pub fn write(&mut self, checkpoint: Checkpoint) -> Result<(), CheckpointError> {
+    pub fn write(&mut self, checkpoint: Checkpoint, epoch_end: bool) -> Written {
         let best = checkpoint.best.clone();
         let best_epoch = checkpoint.state.best.as_ref().map(|best| best.epoch);
-        checkpoint.save(&self.folder.join(LAST))?;
-        if let Some(best) = best
-            && self.best_written != best_epoch
-        {
-            let metadata = self.description.metadata();
-            safetensors::write(&self.folder.join(BEST), &best, &metadata).map_err(CheckpointError::Write)?;
-            self.best_written = best_epoch;
-        }
+        let result = checkpoint.save(&self.folder.join(LAST));
+        let best = match best {
+            Some(best) if result.is_ok() && self.best_written != best_epoch => self.write_best(&best, best_epoch),
+            _ => Ok(()),
+        };
+        Written { epoch_end, result, best }
+    }
+
+    fn write_best(&mut self, best: &[NamedTensor], epoch: Option<u64>) -> Result<(), CheckpointError> {
+        safetensors::write(&self.folder.join(BEST), best, &self.description.metadata()).map_err(CheckpointError::WriteBest)?;
+        self.best_written = epoch;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::tests::checkpoint;
+
+    #[test]
+    fn a_dead_thread_is_noticed_at_the_next_look_and_told_once_for_each_loss() {
+        let desk = Desk { busy: true, gone: true, ..Desk::default() };
+        let writer = Writer { shared: Arc::new(Shared { desk: Mutex::new(desk), changed: Condvar::new() }), thread: None };
+        let lost = |reports: Vec<Written>| {
+            assert!(reports.iter().all(|report| matches!(report.result, Err(CheckpointError::WriterGone))), "{reports:?}");
+            reports.iter().map(|report| report.epoch_end).collect::<Vec<_>>()
+        };
+        assert_eq!(lost(writer.reports()), [false]);
+        assert!(writer.reports().is_empty());
+        writer.submit(checkpoint(), true);
+        assert_eq!(lost(writer.reports()), [true]);
+        writer.submit(checkpoint(), false);
+        assert_eq!(lost(writer.settle()), [false]);
+        assert!(writer.settle().is_empty());
     }
 }

@@ -1,20 +1,10 @@
 //! What goes wrong between a recipe and a run.
 
-use std::path::PathBuf;
-
 use super::Problem;
 
 /// A recipe that cannot be read or does not fit the network.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    /// The file cannot be read.
-    #[error("cannot read the recipe {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// Not TOML, or a value of the wrong type; the message has line and column.
     #[error("{origin}: {message}")]
     Syntax {

@@ -1,7 +1,5 @@
 //! A recipe as a TOML file, and its keys as data.
 
-use std::path::Path;
-
 use serde::Deserialize;
 use serde::de::value::Error as FieldsError;
 use serde::de::{Deserializer, Visitor};
@@ -41,12 +39,6 @@ impl Recipe {
     pub fn to_toml(&self) -> String {
         // Fails only for integers beyond TOML's, which `problems` refuses.
         toml::to_string(self).unwrap_or_else(|error| format!("# this recipe has no TOML form: {error}\n"))
-    }
-
-    /// Reads a recipe file.
-    pub fn load(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
-        Self::from_toml(&text, &path.display().to_string())
     }
 
     /// Every setting with its value as text, as it is logged: keys of the recipe, `default` for what is `None`, patterns

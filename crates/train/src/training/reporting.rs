@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anmok_data::Dataset;
+use anmok_data::{Dataset, Loader};
 use anmok_engine::Engine;
 
 use super::TestOutcome;
@@ -128,11 +128,12 @@ pub(super) fn parameters(recipe: &Recipe, engine: &dyn Engine, data: &Dataset) -
 }
 
 pub(super) fn datasets(batches: &Batches) -> Vec<DatasetRecord> {
-    let record = |context: &str, data: &Dataset, images: usize| {
+    let record = |context: &str, loader: &Loader, digest: &str| {
+        let (data, images) = (loader.dataset(), loader.images());
         let shape = data.shape();
         DatasetRecord {
             name: data.name().to_owned(),
-            digest: data.digest().to_owned(),
+            digest: digest.to_owned(),
             context: context.to_owned(),
             source: data.source().to_owned(),
             profile: serde_json::json!({
@@ -145,9 +146,9 @@ pub(super) fn datasets(batches: &Batches) -> Vec<DatasetRecord> {
             .to_string(),
         }
     };
-    let mut records = vec![record("train", batches.training.dataset(), batches.training.images())];
-    let others = batches.validation.iter().chain([&batches.test]);
-    records.extend(others.map(|questions| record(&questions.split, questions.loader.dataset(), questions.loader.images())));
+    let mut records = vec![record("train", &batches.training, &batches.training_digest)];
+    records.extend(batches.validation.iter().map(|questions| record(&questions.split, &questions.loader, &batches.validation_digest)));
+    records.push(record(&batches.test.split, &batches.test.loader, batches.test.loader.dataset().digest()));
     records
 }
 

@@ -90,7 +90,11 @@ impl<'a> Run<'a> {
         // Before the first step, and not in the background: a folder that cannot be written is found out now, and from
         // here on the run can be resumed whenever it is killed.
         log.flush()?;
-        files.write(snapshot(engine, &state, &best)?)?;
+        let first = files.write(snapshot(engine, &state, &best)?, false);
+        first.result?;
+        if let Err(error) = first.best {
+            progress.warning(&error.to_string());
+        }
         live.checkpoint_saved();
         Ok(Self {
             engine,
@@ -158,7 +162,7 @@ impl<'a> Run<'a> {
     }
 
     /// One epoch, or the rest of one. False when stopped on the way.
-    fn epoch(&mut self, batches: &Prefetcher) -> Result<bool, TrainError> {
+    pub(super) fn epoch(&mut self, batches: &Prefetcher) -> Result<bool, TrainError> {
         self.progress.epoch_started(self.state.position.epoch + 1, self.recipe.epochs as u64);
         self.window = Window::default();
         let mut clock = Instant::now();
@@ -189,12 +193,12 @@ impl<'a> Run<'a> {
 
     /// One optimizer step. The state moves only when all of it has succeeded.
     fn step(&mut self, batches: &Prefetcher) -> Result<Step, TrainError> {
-        let Position { batch, pass, step, .. } = self.state.position;
+        let Position { epoch, batch, pass, step } = self.state.position;
         let passes = (self.recipe.accumulate as u64).min(self.batches.training.batches() as u64 - batch);
         let mut done = Step { passes, learning_rate: self.learning_rate(step), ..Step::default() };
         for i in 0..passes {
             // The prefetcher walks the same epochs and batches as the position does.
-            let Some(images) = batches.next() else { break };
+            let Some(images) = batches.next() else { return Err(TrainError::NoBatch { epoch: epoch + 1, batch: batch + i + 1 }) };
             let n = images.labels.len() as u64;
             let outcome = self.engine.train_pass(
                 &images.images,
@@ -297,13 +301,21 @@ impl<'a> Run<'a> {
         }
         match self.log.flush() {
             Ok(()) => self.writer.submit(snapshot, epoch_end),
-            Err(error) => self.checkpoint_failed(error.into()),
+            Err(error) => {
+                // The earlier snapshots first: one of them that is saved only now must not pass for this one.
+                let reports = self.writer.settle();
+                self.take_reports(reports);
+                self.checkpoint_failed(error.into());
+            }
         }
         Ok(())
     }
 
     fn take_reports(&mut self, reports: Vec<Written>) {
         for report in reports {
+            if let Err(error) = report.best {
+                self.progress.warning(&error.to_string());
+            }
             match report.result {
                 Err(error) => self.checkpoint_failed(error.into()),
                 Ok(()) => {

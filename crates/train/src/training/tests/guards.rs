@@ -1,7 +1,8 @@
 //! What stops a run, and what does not.
 
 use super::*;
-use crate::checkpoint::{CheckpointError, LAST};
+use crate::checkpoint::{BEST, CheckpointError, LAST};
+use crate::recipe::RecipeError;
 use crate::training::Ending;
 
 #[test]
@@ -25,7 +26,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint() 
     for part in ["the loss", "epoch 1, batch 1", "learning rate 1e6", "Lower learning_rate", "clip_norm"] {
         assert!(text.contains(part), "{text}");
     }
-    let kept = Checkpoint::load(folder.path()).unwrap();
+    let kept = load(folder.path()).unwrap();
     assert_eq!(kept.state.position.step, 0);
     assert_eq!(kept.not_finite(), None);
 }
@@ -43,7 +44,7 @@ fn weights_that_overflow_in_a_step_never_reach_a_checkpoint() {
     let sitting = Sitting { cadence: Cadence::Every(Duration::ZERO), ..Sitting::new(&recipe, folder.path(), &stop) };
     let error = sitting.run_on(&mut engine, &mut ()).unwrap_err();
     assert!(matches!(&error, TrainError::NotFinite { what, step: 2, .. } if what.contains("classifier.weight")), "{error}");
-    assert_eq!(Checkpoint::load(folder.path()).unwrap().state.position.step, 1);
+    assert_eq!(load(folder.path()).unwrap().state.position.step, 1);
 }
 
 #[test]
@@ -98,6 +99,51 @@ fn a_recipe_with_problems_does_not_start() {
     assert!(error.contains("epochs = 0") && error.contains("batch_size = 0"), "{error}");
 }
 
+/// A share so small that it rounds to no image: early stopping would end the run, and plateau never lower the rate.
+#[test]
+fn what_watches_the_validation_is_refused_where_nothing_is_held_out() {
+    let attempt = |recipe: &Recipe| {
+        let folder = tempfile::tempdir().unwrap();
+        Sitting::new(recipe, folder.path(), &never()).run(&mut ()).map(|outcome| outcome.ending)
+    };
+    let none = Recipe { validation_split: 1e-6, epochs: 1, warmup_epochs: 0.0, schedule: Schedule::Constant, ..recipe() };
+    for (recipe, watcher) in [
+        (Recipe { early_stopping: 1, ..none.clone() }, "early_stopping"),
+        (Recipe { schedule: Schedule::Plateau, ..none.clone() }, "plateau"),
+    ] {
+        let error = attempt(&recipe).unwrap_err();
+        assert!(matches!(error, TrainError::Recipe(RecipeError::Problems(_))), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("validation_split = 0.000001: holds out none of the") && text.contains(watcher), "{text}");
+    }
+    assert_eq!(attempt(&none).unwrap(), Ending::Completed);
+}
+
+#[test]
+fn batches_that_run_out_are_an_error_not_a_step() {
+    let (recipe, folder, stop, live) = (recipe(), tempfile::tempdir().unwrap(), never(), LiveFigures::new());
+    let graph = softmax::graph(false);
+    let mut engine = SoftmaxRegression::new(graph.clone(), recipe.train_options(&graph).unwrap());
+    let (mut log, mut progress) = (Memory::default(), ());
+    let job = Job {
+        engine: &mut engine,
+        data: &DATA,
+        recipe: &recipe,
+        log: &mut log,
+        progress: &mut progress,
+        live: &live,
+        stop: &stop,
+        checkpoints: folder.path(),
+        run_id: "r1",
+        resume: None,
+    };
+    let mut run = Run::start(job, Cadence::EpochEnds).unwrap();
+    let spent = anmok_data::Prefetcher::start(run.batches.training.clone(), 0..0, 0, 1).unwrap();
+    let error = run.epoch(&spent).unwrap_err();
+    assert!(matches!(error, TrainError::NoBatch { epoch: 1, batch: 1 }), "{error}");
+    assert_eq!(run.state.position.step, 0);
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_is_found_out_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -141,10 +187,54 @@ fn a_checkpoint_that_fails_is_a_warning_and_the_run_goes_on() {
         );
         assert_eq!(outcome.checkpoint_error.is_some(), !given_back, "{:?}", outcome.checkpoint_error);
         if given_back {
-            assert_eq!(Checkpoint::load(&folder).unwrap().state.position.epoch, 3);
+            assert_eq!(load(&folder).unwrap().state.position.epoch, 3);
         } else {
-            assert_eq!(Checkpoint::load(&aside).unwrap().state.position.epoch, 0, "the one before is kept");
+            assert_eq!(load(&aside).unwrap().state.position.epoch, 0, "the one before is kept");
         }
+    }
+}
+
+/// `best.safetensors` is for people; without it the run is as safe as ever.
+#[test]
+fn a_best_model_that_cannot_be_written_is_no_lost_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    // A folder stands where the file should.
+    std::fs::create_dir(folder.path().join(BEST)).unwrap();
+    let (recipe, stop, mut watcher) = (recipe(), never(), Watcher::new(|_| {}));
+    let outcome = Sitting::new(&recipe, folder.path(), &stop).run(&mut watcher).unwrap();
+    assert!(outcome.checkpoint_error.is_none(), "{:?}", outcome.checkpoint_error);
+    assert!(
+        !watcher.warnings.is_empty() && watcher.warnings.iter().all(|w| w.starts_with("the best model was not written")),
+        "{:?}",
+        watcher.warnings
+    );
+    assert_eq!(load(folder.path()).unwrap().state.position.epoch, 3);
+
+    // A resumed run tries again.
+    std::fs::remove_dir(folder.path().join(BEST)).unwrap();
+    Sitting { resume: true, ..Sitting::new(&recipe, folder.path(), &stop) }.run(&mut ()).unwrap();
+    assert!(folder.path().join(BEST).is_file());
+}
+
+/// The log fails at the interruption, while the last epoch's checkpoint is still being written: that one's success is not
+/// this moment's.
+#[test]
+fn an_interrupted_run_is_not_saved_by_an_older_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipe, stop) = (recipe(), never());
+    // One flush before the first step, one at the end of the epoch; the third is the interruption's.
+    let log = Memory::of(Logged { flushes: Some(2), ..Logged::default() });
+    let sitting = Sitting { log: log.clone(), ..Sitting::new(&recipe, folder.path(), &stop) };
+    let error = sitting.run(&mut StopAfterEpoch(&stop)).unwrap_err();
+    assert!(matches!(error, TrainError::Log(_)), "{error}");
+    assert_eq!(load(folder.path()).unwrap().state.position.epoch, 1);
+}
+
+struct StopAfterEpoch<'a>(&'a AtomicBool);
+
+impl Progress for StopAfterEpoch<'_> {
+    fn epoch_finished(&mut self, _record: &EpochRecord, _is_best: bool) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -174,6 +264,6 @@ fn a_checkpoint_does_not_get_ahead_of_a_log_that_fails() {
     let sitting = Sitting { log: log.clone(), ..Sitting::new(&recipe, folder.path(), &stop) };
     let outcome = sitting.run(&mut watcher).unwrap();
     assert!(outcome.checkpoint_error.unwrap().to_string().contains("the disk is full"));
-    assert_eq!(Checkpoint::load(folder.path()).unwrap().state.position.step, 0);
+    assert_eq!(load(folder.path()).unwrap().state.position.step, 0);
     assert!(folder.path().join(LAST).exists());
 }

@@ -43,7 +43,7 @@ fn child() {
     let graph = softmax::graph(false);
     let mut engine = SoftmaxRegression::new(graph.clone(), recipe.train_options(&graph).unwrap());
     let folder = Path::new("checkpoints");
-    let resume = match Checkpoint::load(folder) {
+    let resume = match load(folder) {
         Ok(checkpoint) => Some(checkpoint),
         Err(crate::checkpoint::CheckpointError::Missing { .. }) => None,
         Err(error) => panic!("{error}"),

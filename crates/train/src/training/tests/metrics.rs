@@ -58,6 +58,12 @@ fn parameters_data_sets_and_checkpoints_are_recorded() {
     let contexts: Vec<_> = logged.datasets.iter().map(|d| (d.context.as_str(), d.profile.contains("\"images\":100,"))).collect();
     assert_eq!(contexts, [("train", true), ("validation", false), ("test", false)]);
     assert!(logged.datasets.iter().all(|d| d.name == "FashionMNIST-sample" && !d.digest.is_empty() && d.digest.len() <= 36));
+    // Training and validation images of one set are two inputs; so are more and fewer of them. The test set is whole.
+    let digests = |logged: &Logged| logged.datasets.iter().map(|d| d.digest.clone()).collect::<Vec<_>>();
+    let (all, fewer) = (digests(&logged), digests(&uninterrupted(&Recipe { limit_train: 90, epochs: 1, ..recipe() }).1));
+    assert!(all[0] != all[1] && all[2] == DATA.test.digest(), "{all:?}");
+    assert_ne!(all[0], fewer[0]);
+    assert_eq!(all[1..], fewer[1..], "the same images are the same input");
     assert!(!logged.artifacts.is_empty() && logged.artifacts.iter().all(|path| path == "checkpoints/last.safetensors"));
 }
 

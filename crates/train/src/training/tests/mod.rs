@@ -18,7 +18,7 @@ use anmok_graph::NamedTensor;
 use self::softmax::SoftmaxRegression;
 use super::run::Run;
 use super::{Cadence, Job, Outcome};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, CheckpointError, LAST};
 use crate::error::TrainError;
 use crate::evaluation::EvaluationReport;
 use crate::history::EpochRecord;
@@ -70,6 +70,8 @@ struct Logged {
     metrics: BTreeMap<(String, u64), f64>,
     repeated: Vec<(String, u64)>,
     flush_fails: bool,
+    /// How many flushes still work; `None` is all.
+    flushes: Option<u32>,
 }
 
 fn depends_on_the_clock(key: &str) -> bool {
@@ -128,7 +130,10 @@ impl RunLog for Memory {
     }
 
     fn flush(&mut self) -> Result<(), RunLogError> {
-        if self.0.lock().unwrap().flush_fails { Err(RunLogError("the disk is full".into())) } else { Ok(()) }
+        let mut logged = self.0.lock().unwrap();
+        let used_up = logged.flushes == Some(0);
+        logged.flushes = logged.flushes.map(|left| left.saturating_sub(1));
+        if logged.flush_fails || used_up { Err(RunLogError("the disk is full".into())) } else { Ok(()) }
     }
 }
 
@@ -173,6 +178,10 @@ impl<F: FnMut(u64)> Progress for Watcher<F> {
     }
 }
 
+fn load(folder: &Path) -> Result<Checkpoint, CheckpointError> {
+    Checkpoint::load_file(&folder.join(LAST))
+}
+
 /// One sitting of a run with a fresh engine.
 struct Sitting<'a> {
     recipe: &'a Recipe,
@@ -195,7 +204,7 @@ impl<'a> Sitting<'a> {
     }
 
     fn run_on(mut self, engine: &mut SoftmaxRegression, progress: &mut dyn Progress) -> Result<Outcome, TrainError> {
-        let resume = if self.resume { Some(Checkpoint::load(self.folder)?) } else { None };
+        let resume = if self.resume { Some(load(self.folder)?) } else { None };
         let job = Job {
             engine,
             data: &DATA,

@@ -143,11 +143,32 @@ fn what_a_resumed_run_cannot_change_is_refused_by_name() {
     let text = problem(&Recipe { model_name: "mobilenet_v3_small".into(), ..recipe.clone() });
     assert!(text.contains("the checkpoint is of resnet18 with 10 classes, this run trains mobilenet_v3_small with 10"), "{text}");
 
-    let mut other_images = Checkpoint::load(folder.path()).unwrap();
+    let mut other_images = load(folder.path()).unwrap();
     other_images.state.data_digest = "0123".into();
     other_images.save(&folder.path().join(LAST)).unwrap();
     let text = problem(&recipe);
     assert!(text.contains("was made with other images: FashionMNIST-sample with digest 0123"), "{text}");
+}
+
+/// It is needed only at the very end, after all the training.
+#[test]
+fn a_best_model_of_another_network_is_refused_before_the_first_step() {
+    let (recipe, folder, stop) = (recipe(), tempfile::tempdir().unwrap(), never());
+    Sitting::new(&recipe, folder.path(), &stop).run(&mut ()).unwrap();
+    let whole = load(folder.path()).unwrap();
+    let problem = |spoil: &dyn Fn(&mut Vec<NamedTensor>)| {
+        let mut spoilt = whole.clone();
+        spoil(Arc::make_mut(spoilt.best.as_mut().unwrap()));
+        spoilt.save(&folder.path().join(LAST)).unwrap();
+        Sitting { resume: true, ..Sitting::new(&recipe, folder.path(), &stop) }.run(&mut ()).unwrap_err().to_string()
+    };
+    for text in [
+        problem(&|best| best[0] = NamedTensor::f32(best[0].name.clone(), &[1], vec![0.0])),
+        problem(&|best| drop(best.remove(0))),
+        problem(&|best| best.push(NamedTensor::f32("strange", &[1], vec![0.0]))),
+    ] {
+        assert!(text.contains("last.safetensors is damaged: tensor `best."), "{text}");
+    }
 }
 
 #[test]
