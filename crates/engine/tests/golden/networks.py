@@ -37,14 +37,14 @@ def resnet18(stem):
 
 # name, stem, side of the images, batch, learning rate of the ten steps, seed. The CIFAR stems keep large maps: small
 # images and batches there, so that there are few enough activations for none of them to lie at a kink. The ImageNet stems
-# end in a 1x1 map: BatchNorm's batch must not be too small there. MobileNetV3-Large on 1x1 maps amplifies rounding a
-# thousandfold in ten steps of 0.001. The seed is the first that passes `suitable`; where another processor rounds
+# end in a 1x1 map: BatchNorm's batch must not be too small there. MobileNetV3-Large amplifies rounding in ten steps of
+# 0.001 a thousandfold, hence smaller ones. The seed is one that passes `suitable`; where another processor rounds
 # differently and it no longer does, the search goes on from it.
 NETWORKS = [
     ("mobilenet_v3_small", "imagenet", 32, 16, 0.001, 3),
     ("mobilenet_v3_small", "cifar", 16, 4, 0.001, 0),
-    ("mobilenet_v3_large", "imagenet", 32, 8, 0.00002, 2),
-    ("mobilenet_v3_large", "cifar", 16, 4, 0.001, 173),
+    ("mobilenet_v3_large", "imagenet", 32, 8, 0.00002, 30),
+    ("mobilenet_v3_large", "cifar", 16, 4, 0.0002, 173),
     ("resnet18", "imagenet", 32, 8, 0.001, 78),
     ("resnet18", "cifar", 16, 4, 0.001, 66),
 ]
@@ -142,7 +142,7 @@ class Trial:
         if clearance(exact["kinks"], [s["kinks"] for s in singles]) < CLEARANCE:
             return False
         exact, singles = self.climb()
-        return drift(exact, singles).max() < 2e-5
+        return drift(exact, singles).max() < 1e-4
 
 
 def drift(exact, singles):
