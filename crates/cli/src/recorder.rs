@@ -36,10 +36,6 @@ impl RunLog for Recorder {
         self.writer.metrics(i64::try_from(step).unwrap_or(i64::MAX), metrics);
     }
 
-    fn tags(&mut self, tags: &[(String, String)]) {
-        self.writer.tags(tags);
-    }
-
     fn artifact(&mut self, path: &str, file: &Path) {
         self.writer.artifact(path, file);
     }

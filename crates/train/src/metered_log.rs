@@ -53,10 +53,6 @@ impl RunLog for MeteredLog<'_> {
         self.measure(|log| log.metrics(step, metrics));
     }
 
-    fn tags(&mut self, tags: &[(String, String)]) {
-        self.measure(|log| log.tags(tags));
-    }
-
     fn artifact(&mut self, path: &str, file: &Path) {
         self.measure(|log| log.artifact(path, file));
     }

@@ -12,9 +12,6 @@ pub trait RunLog: Send {
     /// resumed run can repeat what it did since its checkpoint.
     fn metrics(&mut self, step: u64, metrics: &[(&str, f64)]);
 
-    /// Tags; the last value of a key stays.
-    fn tags(&mut self, tags: &[(String, String)]);
-
     /// Copies a local file to `path` (with `/`) among the run's artifacts. The file must stay until the next flush.
     fn artifact(&mut self, path: &str, file: &Path);
 

@@ -38,7 +38,6 @@ struct NoLog;
 impl RunLog for NoLog {
     fn params(&mut self, _: &[(String, String)]) {}
     fn metrics(&mut self, _: u64, _: &[(&str, f64)]) {}
-    fn tags(&mut self, _: &[(String, String)]) {}
     fn artifact(&mut self, _: &str, _: &Path) {}
     fn dataset(&mut self, _: &DatasetRecord) {}
     fn flush(&mut self) -> Result<(), RunLogError> {

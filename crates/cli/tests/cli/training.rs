@@ -41,10 +41,11 @@ fn a_run_is_trained_recorded_evaluated_and_used() {
     assert_eq!(value("tags", "mlflow.source.name"), "anmok train");
     assert_eq!(value("tags", "anmok.version"), env!("CARGO_PKG_VERSION"));
     let inputs = run["inputs"]["dataset_inputs"].as_array().unwrap();
-    assert!(
-        inputs.iter().any(|input| input["tags"][0]["value"] == "train" && input["dataset"]["name"] == "FashionMNIST-sample"),
-        "{inputs:#?}"
-    );
+    let part = |context: &str| {
+        let found = inputs.iter().find(|input| input["tags"][0]["value"] == context && input["dataset"]["name"] == "FashionMNIST-sample");
+        found.unwrap_or_else(|| panic!("no {context} among {inputs:#?}"))["dataset"]["digest"].as_str().unwrap()
+    };
+    assert!(part("train") != part("validation") && part("validation") != part("test") && part("test") != part("train"), "{inputs:#?}");
 
     let shown = sandbox.run("runs show latest --json").ok().json();
     let artifacts: Vec<&str> = shown["artifacts"].as_array().unwrap().iter().filter_map(|file| file["path"].as_str()).collect();

@@ -25,7 +25,6 @@ impl RunLog for FileLog {
         self.0.write_all(lines.as_bytes()).unwrap();
     }
 
-    fn tags(&mut self, _: &[(String, String)]) {}
     fn artifact(&mut self, _: &str, _: &Path) {}
     fn dataset(&mut self, _: &DatasetRecord) {}
 

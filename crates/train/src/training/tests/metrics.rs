@@ -111,7 +111,6 @@ fn tracking_is_timed() {
         fn metrics(&mut self, _: u64, _: &[(&str, f64)]) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        fn tags(&mut self, _: &[(String, String)]) {}
         fn artifact(&mut self, _: &str, _: &Path) {}
         fn dataset(&mut self, _: &DatasetRecord) {}
         fn flush(&mut self) -> Result<(), RunLogError> {

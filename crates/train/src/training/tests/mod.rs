@@ -118,8 +118,6 @@ impl RunLog for Memory {
         }
     }
 
-    fn tags(&mut self, _tags: &[(String, String)]) {}
-
     fn artifact(&mut self, path: &str, file: &Path) {
         assert!(file.exists());
         self.0.lock().unwrap().artifacts.push(path.to_owned());
