@@ -16,6 +16,7 @@ mod norm;
 pub mod optimizer;
 mod plan;
 mod pool;
+pub mod profile;
 mod run;
 mod simd;
 mod state;
@@ -28,9 +29,11 @@ use memory::Block;
 use optimizer::{AverageKernel, Step, UpdateKernel, moments};
 use plan::{Plan, TrainPlan};
 use pool::Pool;
+use profile::{Part, Profile};
 use run::{Arrays, FLOATS_PER_TASK, Mode, Pass, one_value_per_channel};
 use simd::{Kernel, Simd, dispatch};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// How a native engine is set up.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +89,7 @@ pub struct NativeEngine {
     partials: Block,
     scratch: Block,
     training: Option<Training>,
+    profile: Option<Profile>,
 }
 
 impl NativeEngine {
@@ -125,6 +129,7 @@ impl NativeEngine {
             partials: Block::zeroed(plan.partials),
             scratch: Block::zeroed(plan.scratch * pool.threads()),
             training,
+            profile: None,
             graph,
             plan,
             pool,
@@ -145,8 +150,11 @@ impl NativeEngine {
 
     /// One forward pass over images that are copied to the input's place.
     fn run_forward(&mut self, images: &[f32], n: usize, mode: Mode, weights: Weights) {
+        let begin = Instant::now();
         let input = self.plan.values[0];
         self.forward.as_mut_slice()[input..][..images.len()].copy_from_slice(images);
+        took(&mut self.profile, Part::Input, begin);
+        let begin = Instant::now();
         let (parameters, buffers) = match (weights, self.training.as_mut().and_then(|t| t.average.as_mut())) {
             (Weights::Ema, Some(average)) => (&mut average.parameters, &mut average.buffers),
             _ => (&mut self.parameters, &mut self.buffers),
@@ -159,12 +167,14 @@ impl NativeEngine {
             forward: &mut self.forward,
             partials: &mut self.partials,
             scratch: &mut self.scratch,
+            profile: self.profile.as_mut(),
         };
         let mut pass = Pass::new(&self.graph, &self.plan, &mut self.pool, self.level, n, arrays);
         if self.packed_of != Some(weights) {
             pass.pack();
             self.packed_of = Some(weights);
         }
+        pass.took_part(Part::Weights, begin);
         pass.forward(mode);
     }
 
@@ -238,6 +248,13 @@ impl Training {
     }
 }
 
+/// Adds the time since `begin` to a part of the step, where anyone wants it.
+fn took(profile: &mut Option<Profile>, part: Part, begin: Instant) {
+    if let Some(profile) = profile {
+        profile.add_part(part, begin);
+    }
+}
+
 fn not_training() -> EngineError {
     EngineError::Unsupported("this engine was made for inference only".to_owned())
 }
@@ -268,12 +285,14 @@ impl Engine for NativeEngine {
         self.run_forward(images, n, Mode::Train { key }, Weights::Live);
         self.counters.iter_mut().for_each(|count| *count += 1);
 
+        let begin = Instant::now();
         let classes = self.graph.classes();
         let last = self.graph.nodes.len();
         let Some(training) = self.training.as_mut() else { return Err(not_training()) };
         let logits = &self.forward.as_slice()[self.plan.values[last]..][..n * classes];
         let gradient = &mut training.backward.as_mut_slice()[self.plan.gradients[last]..][..n * classes];
         let outcome = loss::cross_entropy(logits, classes, targets, pass.label_smoothing, pass.loss_scale, gradient);
+        took(&mut self.profile, Part::Loss, begin);
         let arrays = Arrays {
             parameters: &mut self.parameters,
             buffers: &mut self.buffers,
@@ -282,6 +301,7 @@ impl Engine for NativeEngine {
             forward: &mut self.forward,
             partials: &mut self.partials,
             scratch: &mut self.scratch,
+            profile: self.profile.as_mut(),
         };
         Pass::new(&self.graph, &self.plan, &mut self.pool, self.level, n, arrays).backward(
             &mut training.backward,
@@ -293,6 +313,7 @@ impl Engine for NativeEngine {
     }
 
     fn update(&mut self, update: Update) -> Result<UpdateOutcome, EngineError> {
+        let begin = Instant::now();
         let Some(training) = self.training.as_mut() else { return Err(not_training()) };
         let level = self.level;
         let pieces = &training.pieces;
@@ -347,6 +368,7 @@ impl Engine for NativeEngine {
             }
         }
         self.packed_of = None;
+        took(&mut self.profile, Part::Update, begin);
         Ok(UpdateOutcome { gradient_norm })
     }
 
@@ -437,6 +459,16 @@ impl Engine for NativeEngine {
 }
 
 impl NativeEngine {
+    /// Begins to measure where the time goes (anew, if it did already), or stops.
+    pub fn set_profiling(&mut self, on: bool) {
+        self.profile = on.then(|| Profile::new(&self.graph, &self.plan));
+    }
+
+    /// The times since [`Self::set_profiling`]; nothing when it is off.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
+    }
+
     /// The moving average if it is asked for: an error where none is kept.
     fn average_if(&self, weights: Weights) -> Result<Option<&Average>, EngineError> {
         match weights {

@@ -48,6 +48,8 @@ pub(crate) struct Norm {
 /// A convolution or Linear with what follows it.
 #[derive(Debug, Clone)]
 pub(crate) struct ConvLayer {
+    /// The node that begins the layer.
+    pub first_node: usize,
     pub method: Method,
     pub g: Geometry,
     pub input: ValueId,
@@ -283,6 +285,7 @@ impl Plan {
                     let weight_blocks = weight_blocks(&method, &g, lanes);
                     let chunk = images_per_chunk(graph.shape(index + 1));
                     Layer::Conv(Box::new(ConvLayer {
+                        first_node: index,
                         method,
                         g,
                         input,

@@ -9,8 +9,10 @@ use super::memory::{At, Block};
 use super::norm::{ActivationBackward, GradientSums, Normalize, NormalizeBackward, Region};
 use super::plan::{ConvLayer, Layer, Norm, Panel, Plan, panel_width, weight_splits};
 use super::pool::Pool;
+use super::profile::{Part, Phase, Profile};
 use super::simd::{Kernel, Level, dispatch};
 use anmok_graph::{Graph, Shape, ValueId};
+use std::time::Instant;
 
 /// Floats of an elementwise task: some microseconds of work, and both operands within the first-level caches.
 pub(crate) const FLOATS_PER_TASK: usize = 16384;
@@ -36,6 +38,8 @@ pub(crate) struct Arrays<'a> {
     pub forward: &'a mut Block,
     pub partials: &'a mut Block,
     pub scratch: &'a mut Block,
+    /// Times are added here, when asked for.
+    pub profile: Option<&'a mut Profile>,
 }
 
 /// Addresses and sizes that the layers share during one pass over `n` images.
@@ -52,6 +56,7 @@ pub(crate) struct Pass<'a> {
     forward: At,
     partials: At,
     scratch: At,
+    profile: Option<&'a mut Profile>,
 }
 
 /// The coefficient vectors of one BatchNorm.
@@ -64,7 +69,7 @@ struct Coefficients {
 }
 
 impl<'a> Pass<'a> {
-    pub fn new(graph: &'a Graph, plan: &'a Plan, pool: &'a mut Pool, level: Level, n: usize, arrays: Arrays<'_>) -> Self {
+    pub fn new(graph: &'a Graph, plan: &'a Plan, pool: &'a mut Pool, level: Level, n: usize, arrays: Arrays<'a>) -> Self {
         Self {
             graph,
             plan,
@@ -78,6 +83,25 @@ impl<'a> Pass<'a> {
             forward: arrays.forward.at(),
             partials: arrays.partials.at(),
             scratch: arrays.scratch.at(),
+            profile: arrays.profile,
+        }
+    }
+
+    /// The time, where anyone wants it.
+    fn now(&self) -> Option<Instant> {
+        self.profile.as_ref().map(|_| Instant::now())
+    }
+
+    fn took(&mut self, layer: usize, phase: Phase, since: Option<Instant>) {
+        if let (Some(profile), Some(since)) = (self.profile.as_deref_mut(), since) {
+            profile.add_layer(layer, phase, since);
+        }
+    }
+
+    /// Adds the time since `begin` to a part of the step that is no layer's, where anyone wants it.
+    pub fn took_part(&mut self, part: Part, begin: Instant) {
+        if let Some(profile) = self.profile.as_deref_mut() {
+            profile.add_part(part, begin);
         }
     }
 
@@ -125,11 +149,15 @@ impl<'a> Pass<'a> {
     /// Input to logits.
     pub fn forward(&mut self, mode: Mode) {
         let plan = self.plan;
-        for layer in &plan.layers {
+        for (index, layer) in plan.layers.iter().enumerate() {
+            let begin = self.now();
             // SAFETY (all layers): the plan gave every value room for `max_batch >= n` images, and the tasks cut images or
             // columns, so that no two write one float.
             match layer {
-                Layer::Conv(conv) => self.forward_conv(conv, mode),
+                Layer::Conv(conv) => {
+                    self.forward_conv(conv, mode, index);
+                    continue;
+                }
                 Layer::AveragePool { input, output } => {
                     let (x, y, shape) = (self.value(*input), self.value(*output), self.graph.shape(*input));
                     self.image_tasks(|images| AveragePool { x, y, shape, images });
@@ -159,6 +187,7 @@ impl<'a> Pass<'a> {
                     self.float_tasks(floats, |first, count| Dropout { from, to, first, count, p, key, accumulate: false });
                 }
             }
+            self.took(index, Phase::Forward, begin);
         }
     }
 
@@ -178,7 +207,8 @@ impl<'a> Pass<'a> {
         Coefficients { scale: at(0), shift: at(1), mean: at(2), mean_d: at(3), slope: at(4) }
     }
 
-    fn forward_conv(&mut self, conv: &ConvLayer, mode: Mode) {
+    fn forward_conv(&mut self, conv: &ConvLayer, mode: Mode, index: usize) {
+        let begin = self.now();
         let g = &conv.g;
         let channels = g.out_c;
         let stride = channels.next_multiple_of(16);
@@ -239,7 +269,9 @@ impl<'a> Pass<'a> {
                 epilogue,
             }
         });
+        self.took(index, Phase::Forward, begin);
         let (Some(norm), Some(c)) = (training_norm, &coefficients) else { return };
+        let begin = self.now();
         self.merge_statistics(norm, conv, chunks, c);
         let (positions, scale, shift) = (g.out_positions(), c.scale, c.shift);
         self.tasks(chunks, |part, _| Normalize {
@@ -250,6 +282,7 @@ impl<'a> Pass<'a> {
             region: chunk_region(part, chunk, n, positions, channels),
             activation,
         });
+        self.took(index, Phase::ForwardNorm, begin);
     }
 
     /// Scale and shift from the running statistics.
@@ -319,11 +352,19 @@ impl<'a> Pass<'a> {
             if plan.gradients[layer.output()] == usize::MAX {
                 continue;
             }
+            let begin = self.now();
             let dy = at(layer.output());
             // SAFETY (all layers): as in `forward`; a gradient lives as long as the plan says, and inputs that several
             // layers read are written by the first on the way back and added to by the others.
             match layer {
-                Layer::Conv(conv) => self.backward_conv(conv, dy, inputs[0].map(|add| (at(conv.input), add)), flat, accumulate),
+                Layer::Conv(conv) => {
+                    self.backward_epilogue(conv, dy, flat, accumulate);
+                    self.took(index, Phase::BackwardNorm, begin);
+                    let begin = self.now();
+                    self.backward_conv(conv, dy, inputs[0].map(|add| (at(conv.input), add)), flat, accumulate);
+                    self.took(index, Phase::Backward, begin);
+                    continue;
+                }
                 Layer::AveragePool { input, .. } => {
                     let Some(accumulate) = inputs[0] else { continue };
                     let (dx, shape) = (at(*input), self.graph.shape(*input));
@@ -358,6 +399,7 @@ impl<'a> Pass<'a> {
                     self.float_tasks(floats, |first, count| Dropout { from: dy, to, first, count, p, key, accumulate });
                 }
             }
+            self.took(index, Phase::Backward, begin);
         }
     }
 
@@ -391,7 +433,6 @@ impl<'a> Pass<'a> {
     }
 
     fn backward_conv(&mut self, conv: &ConvLayer, dy: At, input: Option<(At, bool)>, flat: At, accumulate: bool) {
-        self.backward_epilogue(conv, dy, flat, accumulate);
         let g = &conv.g;
         let (n, chunk, scratch, scratch_len) = (self.n, conv.chunk, self.scratch, self.plan.scratch);
         let chunks = n.div_ceil(chunk);
