@@ -38,8 +38,8 @@ test-full: ## Run the tests against real PyTorch too (installs it on first use: 
 parity: ## Make the engine's goldens afresh with real PyTorch and test against them
 	scripts/parity.sh
 
-bench: ## Time a training step of each network, beside PyTorch where there is one
-	scripts/bench.sh
+bench: ## Measure Anmok side by side with PyTorch and ONNX Runtime, where there is a Python with them (ARGS=... for less)
+	bench/compare-torch $(ARGS)
 
 format: ## Format all Rust code
 	cargo fmt --all

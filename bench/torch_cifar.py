@@ -1,7 +1,7 @@
 """PyTorch's side of the accuracy comparison: torchvision's model on CIFAR-10 with the seed recipe.
 
 The 45,000 training images are the ones Anmok trains on (its stratified split of 5,000 with split_seed 0). Prints one JSON
-line per epoch and a last one with the test accuracy of the last weights.
+line per epoch and a last one with the test accuracy of the last weights. `bench/compare-torch` times the same epochs.
 
     python bench/torch_cifar.py --data cifar-10-batches-bin --seed 0 --threads 1 --json torch-seed0.jsonl
 """
@@ -9,6 +9,7 @@ line per epoch and a last one with the test accuracy of the last weights.
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,14 +51,48 @@ def augment(padded, generator):
     return padded[image, channel, rows.view(n, 1, 32, 1), columns.view(n, 1, 1, 32)]
 
 
-def accuracy(model, images, labels):
-    """Share of images whose largest logit is their label, with the model in evaluation mode."""
-    model.eval()
+def accuracy(network, images, labels):
+    """Share of images whose largest logit is their label; the network is in evaluation mode."""
     right = 0
     with torch.inference_mode():
         for batch, truth in zip(images.split(500), labels.split(500)):
-            right += (model(normalise(batch)).argmax(1) == truth).sum().item()
+            right += (network(normalise(batch)).argmax(1) == truth).sum().item()
     return right / len(images)
+
+
+@dataclass
+class Images:
+    """CIFAR-10's training images, split as Anmok splits them (5,000 for validation, `split_seed` 0); in memory, as bytes."""
+
+    training: torch.Tensor  # carry their padding
+    training_labels: torch.Tensor
+    validation: torch.Tensor
+    validation_labels: torch.Tensor
+
+    @classmethod
+    def read(cls, folder, limit=0):
+        """From CIFAR-10's binary version. limit: use only so many of the training images, 0 is all."""
+        images, labels = load(folder, [f"data_batch_{i}" for i in range(1, 6)])
+        held_out = torch.from_numpy(stratified_validation(labels.numpy(), 0.1, 0))
+        kept = torch.ones(len(labels), dtype=torch.bool)
+        kept[held_out] = False
+        training = torch.nonzero(kept).flatten()[: limit or None]
+        padded = torch.nn.functional.pad(images[training], (PADDING,) * 4)
+        return cls(padded, labels[training], images[held_out], labels[held_out])
+
+
+def train_epoch(network, optimizer, images, generator):
+    """One epoch with crop and flip, in an order drawn from the generator; the mean loss."""
+    criterion = torch.nn.CrossEntropyLoss()
+    total = 0.0
+    for chosen in torch.randperm(len(images.training_labels), generator=generator).split(BATCH):
+        batch = normalise(augment(images.training[chosen], generator))
+        optimizer.zero_grad(set_to_none=True)
+        loss = criterion(network(batch), images.training_labels[chosen])
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(chosen)
+    return total / len(images.training_labels)
 
 
 def main():
@@ -81,41 +116,27 @@ def main():
             with open(arguments.json, "a", encoding="utf-8") as file:
                 file.write(text + "\n")
 
-    images, labels = load(arguments.data, [f"data_batch_{i}" for i in range(1, 6)])
+    images = Images.read(arguments.data)
     test_images, test_labels = load(arguments.data, ["test_batch"])
-    held_out = torch.from_numpy(stratified_validation(labels.numpy(), 0.1, 0))
-    training = torch.ones(len(labels), dtype=torch.bool)
-    training[held_out] = False
-    validation_images, validation_labels = images[held_out], labels[held_out]
-    images = torch.nn.functional.pad(images[training], (PADDING,) * 4)
-    labels = labels[training]
-
     model = getattr(torchvision.models, arguments.model)(weights=None, num_classes=10)
     model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, arguments.epochs)
-    criterion = torch.nn.CrossEntropyLoss()
 
     started = time.perf_counter()
     for epoch in range(1, arguments.epochs + 1):
         model.train()
-        total = 0.0
         epoch_started = time.perf_counter()
-        for chosen in torch.randperm(len(labels), generator=generator).split(BATCH):
-            batch = normalise(augment(images[chosen], generator))
-            optimizer.zero_grad(set_to_none=True)
-            loss = criterion(model(batch), labels[chosen])
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(chosen)
+        loss = train_epoch(model, optimizer, images, generator)
         seconds = time.perf_counter() - epoch_started
+        model.eval()
         report({
             "epoch": epoch,
             "lr": schedule.get_last_lr()[0],
-            "loss": total / len(labels),
+            "loss": loss,
             "seconds": seconds,
-            "images_per_second": len(labels) / seconds,
-            "validation_accuracy": accuracy(model, validation_images, validation_labels),
+            "images_per_second": len(images.training_labels) / seconds,
+            "validation_accuracy": accuracy(model, images.validation, images.validation_labels),
         })
         schedule.step()
     report({
@@ -125,7 +146,7 @@ def main():
         "threads": arguments.threads,
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
-        "training_images": len(labels),
+        "training_images": len(images.training_labels),
         "test_accuracy": accuracy(model, test_images, test_labels),
         "total_seconds": time.perf_counter() - started,
     })
