@@ -30,7 +30,7 @@ use optimizer::{AverageKernel, Step, UpdateKernel, moments};
 use plan::{Plan, TrainPlan};
 use pool::Pool;
 use profile::{Part, Profile};
-use run::{Arrays, FLOATS_PER_TASK, Mode, Pass, one_value_per_channel};
+use run::{Arrays, FLOATS_PER_TASK, Mode, Packing, Pass, one_value_per_channel};
 use simd::{Kernel, Simd, dispatch};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -82,8 +82,8 @@ pub struct NativeEngine {
     buffers: Block,
     counters: Vec<i64>,
     packed: Block,
-    /// Whose weights are packed, if they are still in step.
-    packed_of: Option<Weights>,
+    /// Whose weights are packed and how, if they are still in step.
+    packed_of: Option<(Weights, Packing)>,
     coefficients: Block,
     forward: Block,
     partials: Block,
@@ -112,7 +112,7 @@ impl NativeEngine {
         let threads = if options.threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { options.threads };
         let pool = Pool::new(threads);
         let train_plan = options.train.as_ref().map(|t| TrainPlan { trainable: &t.trainable, decay_norm_and_bias: t.decay_norm_and_bias });
-        let plan = Plan::new(&graph, max_batch, level.lanes(), train_plan)?;
+        let plan = Plan::new(&graph, max_batch, level, train_plan)?;
         let mut buffers = Block::zeroed(plan.buffers);
         state::initial_buffers(&plan, buffers.as_mut_slice());
         let training = options.train.map(|options| Training::new(options, &plan));
@@ -170,9 +170,10 @@ impl NativeEngine {
             profile: self.profile.as_mut(),
         };
         let mut pass = Pass::new(&self.graph, &self.plan, &mut self.pool, self.level, n, arrays);
-        if self.packed_of != Some(weights) {
-            pass.pack();
-            self.packed_of = Some(weights);
+        let packing = mode.packing();
+        if self.packed_of != Some((weights, packing)) {
+            pass.pack(packing);
+            self.packed_of = Some((weights, packing));
         }
         pass.took_part(Part::Weights, begin);
         pass.forward(mode);

@@ -4,9 +4,9 @@
 //! that follows it. Every tensor's address, the reuse of gradient memory, and which gradients are needed at all (frozen
 //! parameters need none) are settled here.
 
-use super::conv::{Geometry, Method, WINDOW_ROWS, WeightOrder, weight_blocks};
-use super::gemm::{PANEL_VECTORS, packed_len};
-use super::memory::{ALIGN, Layout, Lifetime, READ_AHEAD, share};
+use super::conv::{Geometry, Method, Panel, WeightOrder, packed_len, panels, weight_blocks};
+use super::memory::{Layout, Lifetime, share};
+use super::simd::Level;
 use crate::EngineError;
 use anmok_graph::{Activation, Graph, Op, Shape, ValueId};
 
@@ -61,8 +61,10 @@ pub(crate) struct ConvLayer {
     pub activation: Option<Activation>,
     /// The convolution's own result in the forward block; the output's place where nothing follows.
     pub z: usize,
-    /// Packed weights: offset in the packed block, for the methods that need them.
+    /// Packed weights: offset in the packed block.
     pub packed: usize,
+    /// What inference adds to each output channel (bias and BatchNorm): offset in the coefficients.
+    pub shift: usize,
     /// Images per chunk of statistics.
     pub chunk: usize,
     /// Blocks of the weight gradient.
@@ -102,16 +104,6 @@ impl Layer {
     }
 }
 
-/// One panel of packed weights: where its matrix lies in the parameters and in the packed block.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Panel {
-    pub from: usize,
-    pub to: usize,
-    pub cols: usize,
-    pub depth: usize,
-    pub panel: usize,
-}
-
 /// What a layer must do on the way back.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backward {
@@ -137,8 +129,10 @@ pub(crate) struct Plan {
     pub gradients: Vec<usize>,
     pub backward_floats: usize,
     pub packed: usize,
-    /// All panels of all packed weights.
+    /// All panels of all packed weights that training needs, and then those that only inference does.
     pub panels: Vec<Panel>,
+    /// How many training needs.
+    pub training_panels: usize,
     pub coefficients: usize,
     /// Floats of per-chunk sums, and of split weight gradients.
     pub partials: usize,
@@ -173,8 +167,8 @@ pub(crate) struct TrainPlan<'a> {
 }
 
 impl Plan {
-    pub fn new(graph: &Graph, max_batch: usize, lanes: usize, train: Option<TrainPlan<'_>>) -> Result<Plan, EngineError> {
-        let (slots, parameters) = place_parameters(graph, train.as_ref())?;
+    pub fn new(graph: &Graph, max_batch: usize, level: Level, train: Option<TrainPlan<'_>>) -> Result<Plan, EngineError> {
+        let (slots, parameters) = place_parameters(graph, level, train.as_ref())?;
         let mut plan = Plan {
             layers: Vec::new(),
             backward: Vec::new(),
@@ -188,11 +182,12 @@ impl Plan {
             backward_floats: 0,
             packed: 0,
             panels: Vec::new(),
+            training_panels: 0,
             coefficients: 0,
             partials: 0,
             scratch: 0,
         };
-        plan.find_layers(graph, lanes)?;
+        plan.find_layers(graph, level)?;
         plan.place_forward(graph, max_batch, train.is_some());
         if train.is_some() {
             plan.place_backward(graph, max_batch);
@@ -200,7 +195,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn find_layers(&mut self, graph: &Graph, lanes: usize) -> Result<(), EngineError> {
+    fn find_layers(&mut self, graph: &Graph, level: Level) -> Result<(), EngineError> {
         let mut readers = vec![Vec::new(); graph.nodes.len() + 1];
         for (index, node) in graph.nodes.iter().enumerate() {
             for &input in &node.inputs {
@@ -254,35 +249,17 @@ impl Plan {
                 Op::Add => Layer::Sum { a: input, b: node.inputs[1], output, activation },
                 Op::Dropout { p } => Layer::Dropout { input, output, p: p as f32, node: index },
                 Op::Conv2d { .. } | Op::Linear { .. } | Op::BatchNorm2d { .. } | Op::Activation(_) => {
-                    let (g, method) = geometry(graph, index, lanes);
+                    let (g, method) = geometry(graph, index);
                     let norm = norm_node.map(|node| self.place_norm(graph, node, &mut buffers, &mut coefficients));
                     let slot = |suffix: &str| {
                         let found = graph.parameters_of(index).find(|(_, p)| is_conv && p.name.ends_with(suffix));
                         found.map(|(i, _)| (i, self.slots[i].offset))
                     };
                     let (weight, bias) = (slot(".weight"), slot(".bias"));
-                    let place = match method {
-                        Method::Pointwise | Method::Taps(_) | Method::Windows => {
-                            packed.take(packed_len(g.group_out(), g.depth(), lanes) * g.groups)
-                        }
-                        Method::Depthwise | Method::Copy => 0,
-                    };
-                    if method == Method::Windows {
-                        // The matrix kernel reads whole vectors: not into the next thread's scratch.
-                        self.scratch = self.scratch.max((WINDOW_ROWS * g.depth() + READ_AHEAD).next_multiple_of(ALIGN));
-                    }
-                    if let (Some((_, weight)), Method::Pointwise | Method::Taps(_) | Method::Windows) = (weight, &method) {
-                        let (cols, depth, panels) = (g.group_out(), g.depth(), g.group_out().div_ceil(panel_width(lanes)));
-                        let each = (0..g.groups).flat_map(|group| (0..panels).map(move |panel| (group, panel)));
-                        self.panels.extend(each.map(|(group, panel)| Panel {
-                            from: weight + group * cols * depth,
-                            to: place + group * panels * panel_width(lanes) * depth,
-                            cols,
-                            depth,
-                            panel,
-                        }));
-                    }
-                    let weight_blocks = weight_blocks(&method, &g, lanes);
+                    let place = if weight.is_some() { packed.take(packed_len(&g)) } else { 0 };
+                    self.scratch = self.scratch.max(method.scratch(&g));
+                    let shift = coefficients.take(g.out_c);
+                    let weight_blocks = weight_blocks(&method, &g, level.lanes(), level.panel());
                     let chunk = images_per_chunk(graph.shape(index + 1));
                     Layer::Conv(Box::new(ConvLayer {
                         first_node: index,
@@ -296,12 +273,26 @@ impl Plan {
                         activation,
                         z: usize::MAX,
                         packed: place,
+                        shift,
                         chunk,
                         weight_blocks,
                     }))
                 }
             };
             self.layers.push(layer);
+        }
+        for training in [true, false] {
+            for (index, layer) in self.layers.iter().enumerate() {
+                if let Layer::Conv(conv) = layer
+                    && conv.weight.is_some()
+                    && conv.method.packs() == training
+                {
+                    self.panels.extend(panels(index, &conv.method, &conv.g, level.panel()));
+                }
+            }
+            if training {
+                self.training_panels = self.panels.len();
+            }
         }
         self.buffers = buffers.len();
         self.packed = packed.len();
@@ -434,7 +425,7 @@ fn graph_parameters<'a>(layer: &'a Layer, graph: &'a Graph) -> impl Iterator<Ite
     own.into_iter().flatten().chain(of_norm)
 }
 
-fn place_parameters(graph: &Graph, train: Option<&TrainPlan<'_>>) -> Result<(Vec<Slot>, usize), EngineError> {
+fn place_parameters(graph: &Graph, level: Level, train: Option<&TrainPlan<'_>>) -> Result<(Vec<Slot>, usize), EngineError> {
     if let Some(train) = train
         && train.trainable.len() != graph.parameters.len()
     {
@@ -448,10 +439,10 @@ fn place_parameters(graph: &Graph, train: Option<&TrainPlan<'_>>) -> Result<(Vec
         .enumerate()
         .map(|(index, parameter)| {
             let is_weight = parameter.shape.len() > 1;
-            let (order, dims) = match (graph.nodes[parameter.node].op.clone(), &parameter.shape[..]) {
-                (Op::Conv2d { .. }, &[out, inputs, kernel, _]) => {
-                    let (_, method) = geometry(graph, parameter.node, 1);
-                    (method.weight_order(), [out, inputs, kernel * kernel])
+            let (order, dims) = match parameter.shape[..] {
+                [out, inputs, ref kernel @ ..] => {
+                    let (g, method) = geometry(graph, parameter.node);
+                    (method.weight_order(&g, level.panel()), [out, inputs, kernel.iter().product()])
                 }
                 _ => (WeightOrder::Torch, [parameter.elements(), 1, 1]),
             };
@@ -469,7 +460,7 @@ fn place_parameters(graph: &Graph, train: Option<&TrainPlan<'_>>) -> Result<(Vec
 }
 
 /// The convolution that a node is, a Linear and a lone BatchNorm or activation included, and how to work it out.
-fn geometry(graph: &Graph, node: usize, lanes: usize) -> (Geometry, Method) {
+fn geometry(graph: &Graph, node: usize) -> (Geometry, Method) {
     let node = &graph.nodes[node];
     let (input, output) = (graph.shape(node.inputs[0]), node.output);
     let mut g = Geometry {
@@ -491,11 +482,6 @@ fn geometry(graph: &Graph, node: usize, lanes: usize) -> (Geometry, Method) {
         Op::Linear { .. } => {}
         _ => return (g, Method::Copy),
     }
-    let method = Method::choose(&g, lanes);
+    let method = Method::choose(&g);
     (g, method)
-}
-
-/// Columns of one packed panel.
-pub(crate) fn panel_width(lanes: usize) -> usize {
-    PANEL_VECTORS * lanes
 }

@@ -1,13 +1,12 @@
 //! Walking the plan: forward, backward, weight packing.
 
-use super::conv::{BackwardInput, BackwardWeight, Epilogue, Forward, Method};
-use super::gemm::pack_panel;
+use super::conv::{BackwardInput, BackwardWeight, Epilogue, Forward, Method, Pack};
 use super::layers::{
     AveragePool, AveragePoolBackward, ChannelScale, ChannelScaleBackward, Dropout, Images, MaxPool, MaxPoolBackward, Sum, SumBackward,
 };
 use super::memory::{At, Block};
 use super::norm::{ActivationBackward, GradientSums, Normalize, NormalizeBackward, Region};
-use super::plan::{ConvLayer, Layer, Norm, Panel, Plan, panel_width, weight_splits};
+use super::plan::{ConvLayer, Layer, Norm, Plan, weight_splits};
 use super::pool::Pool;
 use super::profile::{Part, Phase, Profile};
 use super::simd::{Kernel, Level, dispatch};
@@ -27,6 +26,24 @@ pub(crate) enum Mode {
     },
     /// Running statistics.
     Evaluate,
+}
+
+impl Mode {
+    pub fn packing(self) -> Packing {
+        match self {
+            Mode::Train { .. } => Packing::Plain,
+            Mode::Evaluate => Packing::Folded,
+        }
+    }
+}
+
+/// What forward's copy of the weights holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// The weights.
+    Plain,
+    /// The weights with BatchNorm's running statistics folded in.
+    Folded,
 }
 
 /// The arrays that a pass works on.
@@ -134,16 +151,59 @@ impl<'a> Pass<'a> {
         });
     }
 
-    /// Brings the packed weights in step with the parameters.
-    pub fn pack(&mut self) {
-        let lanes = self.level.lanes();
-        let (parameters, packed) = (self.parameters, self.packed);
-        let panels = &self.plan.panels;
-        self.pool.run(panels.len(), &|index, _| {
-            let Panel { from, to, cols, depth, panel } = panels[index];
+    /// Brings the packed weights in step with the parameters (and, folded, with the running statistics).
+    pub fn pack(&mut self, packing: Packing) {
+        let plan = self.plan;
+        let folded = packing == Packing::Folded;
+        if folded {
+            for layer in &plan.layers {
+                if let Layer::Conv(conv) = layer {
+                    self.fold(conv);
+                }
+            }
+        }
+        let panels = if folded { &plan.panels[..] } else { &plan.panels[..plan.training_panels] };
+        let (parameters, packed, coefficients) = (self.parameters, self.packed, self.coefficients);
+        self.tasks(panels.len(), |index, _| {
+            let panel = panels[index];
+            let Layer::Conv(conv) = &plan.layers[panel.layer] else { unreachable!("a panel of a convolution") };
             // SAFETY: the plan gave both matrices their room, and each task writes its own panel.
-            unsafe { pack_panel(parameters.add(from), cols, depth, packed.add(to), panel, lanes) }
+            unsafe {
+                let from = conv.weight.map_or(At::NONE, |(_, offset)| parameters.add(offset));
+                let scale = match &conv.norm {
+                    Some(norm) if folded => coefficients.add(norm.coefficients),
+                    _ => At::NONE,
+                };
+                Pack { method: &conv.method, g: &conv.g, from, to: packed.add(conv.packed), scale, panel }
+            }
         });
+    }
+
+    /// Scale and shift of a layer in inference: BatchNorm by its running statistics, and the bias.
+    fn fold(&self, conv: &ConvLayer) {
+        let channels = conv.g.out_c;
+        // SAFETY: the plan's places, each of so many channels.
+        unsafe {
+            let shift = self.coefficients.add(conv.shift).ptr();
+            let bias = conv.bias.map(|(_, offset)| self.parameters.add(offset).ptr().cast_const());
+            let bias = |channel: usize| bias.map_or(0.0, |bias| f64::from(*bias.add(channel)));
+            let Some(norm) = &conv.norm else {
+                for channel in 0..channels {
+                    *shift.add(channel) = bias(channel) as f32;
+                }
+                return;
+            };
+            let c = self.coefficients(norm, channels);
+            for channel in 0..channels {
+                let mean = f64::from(*self.buffers.add(norm.running_mean).ptr().add(channel));
+                let variance = f64::from(*self.buffers.add(norm.running_var).ptr().add(channel));
+                let gamma = *self.parameters.add(norm.gamma).ptr().add(channel);
+                let beta = *self.parameters.add(norm.beta).ptr().add(channel);
+                let scale = (f64::from(gamma) / (variance + norm.eps).sqrt()) as f32;
+                *c.scale.ptr().add(channel) = scale;
+                *shift.add(channel) = (f64::from(beta) + (bias(channel) - mean) * f64::from(scale)) as f32;
+            }
+        }
     }
 
     /// Input to logits.
@@ -214,31 +274,35 @@ impl<'a> Pass<'a> {
         let stride = channels.next_multiple_of(16);
         let chunks = self.n.div_ceil(conv.chunk);
         let coefficients = conv.norm.as_ref().map(|norm| self.coefficients(norm, channels));
-        let (x, z, y) = (self.value(conv.input), unsafe { self.forward.add(conv.z) }, self.value(conv.output));
-        let training_norm = conv.norm.as_ref().filter(|_| matches!(mode, Mode::Train { .. }));
-        if training_norm.is_none()
-            && let (Some(norm), Some(c)) = (&conv.norm, &coefficients)
-        {
-            self.running_coefficients(norm, channels, c);
-        }
+        let training = matches!(mode, Mode::Train { .. });
+        let (x, y) = (self.value(conv.input), self.value(conv.output));
+        let z = if training { unsafe { self.forward.add(conv.z) } } else { y };
+        let training_norm = conv.norm.as_ref().filter(|_| training);
+        let copied = conv.method == Method::Copy;
         let weight = match (&conv.method, conv.weight) {
-            (Method::Depthwise, Some((_, offset))) => unsafe { self.parameters.add(offset) },
-            (Method::Copy, _) | (_, None) => At::NONE,
+            (Method::Depthwise, Some((_, offset))) if training => unsafe { self.parameters.add(offset) },
+            (_, None) => At::NONE,
             _ => unsafe { self.packed.add(conv.packed) },
         };
-        let bias = conv.bias.map_or(At::NONE, |(_, offset)| unsafe { self.parameters.add(offset) });
+        // Inference: all that follows is in the weights, in this vector and in the activation.
+        let shift = unsafe { self.coefficients.add(conv.shift) };
+        let has_bias = conv.bias.is_some() || (!training && conv.norm.is_some());
+        let bias = match conv.bias {
+            _ if copied || !has_bias => At::NONE,
+            Some((_, offset)) if training => unsafe { self.parameters.add(offset) },
+            _ => shift,
+        };
         // Columns are cut only as far as it takes to keep all threads busy; a column's result does not depend on it.
         let unit = match conv.method {
             Method::Windows => channels,
             Method::Depthwise | Method::Copy => 4 * self.level.lanes(),
-            _ => panel_width(self.level.lanes()),
+            _ => self.level.panel(),
         };
         let units = channels.div_ceil(unit);
         let cuts = (self.pool.threads() * 4).div_ceil(chunks).min(units);
         let (n, chunk, partials, scratch, scratch_len) = (self.n, conv.chunk, self.partials, self.scratch, self.plan.scratch);
         let (statistics, activation) = (training_norm.is_some(), conv.activation);
-        let (scale, shift) = coefficients.as_ref().map_or((At::NONE, At::NONE), |c| (c.scale, c.shift));
-        let plain = conv.norm.is_none() && activation.is_none();
+        let scale = coefficients.as_ref().map_or(At::NONE, |c| c.scale);
         self.tasks(chunks * cuts, |index, thread| {
             let (part, cut) = (index / cuts, index % cuts);
             let first_image = part * chunk;
@@ -246,12 +310,14 @@ impl<'a> Pass<'a> {
             let last_col = (units * (cut + 1) / cuts * unit).min(channels);
             // SAFETY: `partials` has room for two vectors per chunk, `scratch` for every thread.
             let epilogue = unsafe {
-                if statistics {
-                    Epilogue::Statistics { mean: partials.add(part * 2 * stride), m2: partials.add((part * 2 + 1) * stride) }
-                } else if plain {
-                    Epilogue::Nothing
-                } else {
-                    Epilogue::Normalize { y, scale, shift, activation }
+                match activation {
+                    _ if statistics => {
+                        Epilogue::Statistics { mean: partials.add(part * 2 * stride), m2: partials.add((part * 2 + 1) * stride) }
+                    }
+                    _ if copied && scale.is_some() => Epilogue::Normalize { y, scale, shift, activation },
+                    None => Epilogue::Nothing,
+                    Some(activation) if !training => Epilogue::Activate(activation),
+                    Some(_) => Epilogue::Normalize { y, scale: At::NONE, shift: At::NONE, activation },
                 }
             };
             Forward {
@@ -283,21 +349,6 @@ impl<'a> Pass<'a> {
             activation,
         });
         self.took(index, Phase::ForwardNorm, begin);
-    }
-
-    /// Scale and shift from the running statistics.
-    fn running_coefficients(&self, norm: &Norm, channels: usize, c: &Coefficients) {
-        unsafe {
-            for channel in 0..channels {
-                let mean = *self.buffers.add(norm.running_mean).ptr().add(channel);
-                let variance = f64::from(*self.buffers.add(norm.running_var).ptr().add(channel));
-                let gamma = *self.parameters.add(norm.gamma).ptr().add(channel);
-                let beta = *self.parameters.add(norm.beta).ptr().add(channel);
-                let scale = (f64::from(gamma) / (variance + norm.eps).sqrt()) as f32;
-                *c.scale.ptr().add(channel) = scale;
-                *c.shift.ptr().add(channel) = (f64::from(beta) - f64::from(mean) * f64::from(scale)) as f32;
-            }
-        }
     }
 
     /// Merges the chunks' means and squared deviations in chunk order (Chan, Golub and LeVeque, 1979, in double precision),
@@ -442,7 +493,7 @@ impl<'a> Pass<'a> {
         let unit = match conv.method {
             Method::Windows | Method::Copy => g.in_c,
             Method::Depthwise => 4 * self.level.lanes(),
-            _ => panel_width(self.level.lanes()),
+            _ => self.level.panel(),
         };
         let units = g.in_c.div_ceil(unit);
         let cuts = (self.pool.threads() * 4).div_ceil(chunks).min(units);

@@ -7,16 +7,21 @@ use anmok_graph::{Graph, NamedTensor, TensorData};
 
 /// The index in PyTorch's order of the weight at `index` in the slot's own order.
 fn torch_index(slot: &Slot, index: usize) -> usize {
-    let [_, inputs, taps] = slot.dims;
+    let [outs, inputs, taps] = slot.dims;
     match slot.order {
         WeightOrder::Torch => index,
         WeightOrder::TapsThenIn => {
             let (out, rest) = (index / (taps * inputs), index % (taps * inputs));
             out * inputs * taps + rest % inputs * taps + rest / inputs
         }
-        WeightOrder::TapsThenChannels => {
-            let channels = slot.dims[0];
-            index % channels * taps + index / channels
+        WeightOrder::TapsThenChannels => index % outs * taps + index / outs,
+        WeightOrder::InPanels { width } => {
+            let full = width * taps * outs;
+            let first = index / full * width;
+            let cols = (inputs - first).min(width);
+            let (row, col) = (index % full / cols, index % full % cols);
+            let (tap, out) = (row / outs, row % outs);
+            (out * inputs + first + col) * taps + tap
         }
     }
 }

@@ -1,5 +1,6 @@
 //! x86-64 with AVX-512.
 
+use super::super::gemm::{self, Product};
 use super::{Kernel, Simd};
 use std::arch::x86_64::*;
 
@@ -17,9 +18,17 @@ const fn first(count: usize) -> __mmask16 {
     ((1u32 << count) - 1) as __mmask16
 }
 
+#[target_feature(enable = "avx,avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline(never)]
+unsafe fn product(p: &Product<'_>) {
+    unsafe { gemm::product::<Avx512>(p) }
+}
+
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const TILE_ROWS: usize = 8;
+    const TILE_VECTORS: usize = 3;
+    const TRANSPOSED: usize = 8;
     type V = __m512;
 
     #[inline(always)]
@@ -81,5 +90,13 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn if_at_most(a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
         unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LE_OQ>(a, b), no, yes) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        unsafe { super::avx2::transpose8(from, from_step, to, to_step) }
+    }
+    #[inline(always)]
+    unsafe fn product(p: &Product<'_>) {
+        unsafe { product(p) }
     }
 }

@@ -13,10 +13,14 @@ mod avx512;
 mod neon;
 mod portable;
 
+#[allow(unused_imports, reason = "named in documentation")]
+use super::gemm;
+use super::gemm::Product;
+
 /// A SIMD level. Results are the same bits for the same level, whatever the number of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Level {
-    /// Arrays of 8 floats that the compiler vectorises as it can, without fused multiply-add. Runs everywhere.
+    /// Arrays of 4 floats that the compiler vectorises as it can, without fused multiply-add. Runs everywhere.
     Portable,
     /// x86-64 with AVX2 and FMA: 8 lanes.
     Avx2,
@@ -74,10 +78,19 @@ impl Level {
     /// Floats per vector.
     pub const fn lanes(self) -> usize {
         match self {
-            Level::Portable | Level::Avx2 => 8,
             Level::Avx512 => 16,
-            Level::Neon => 4,
+            Level::Avx2 => 8,
+            Level::Neon | Level::Portable => 4,
         }
+    }
+
+    /// Columns of a panel of the matrix kernel's B.
+    pub(crate) const fn panel(self) -> usize {
+        self.lanes()
+            * match self {
+                Level::Portable | Level::Avx2 => 2,
+                Level::Avx512 | Level::Neon => 3,
+            }
     }
 }
 
@@ -89,8 +102,13 @@ impl Level {
 pub(crate) trait Simd: Copy + 'static {
     /// Floats per vector.
     const LANES: usize;
-    /// Rows of the matrix kernel's tile: as many as the level's registers hold beside three vectors of columns.
+    /// Most rows of the matrix kernel's tile (6 or 8).
     const TILE_ROWS: usize;
+    /// Most vectors of columns of the matrix kernel's tile (up to 3): with the rows, as many sums as the level's registers
+    /// hold beside the operands.
+    const TILE_VECTORS: usize;
+    /// Side of the square that [`Simd::transpose`] turns over.
+    const TRANSPOSED: usize;
     /// One vector.
     type V: Copy;
 
@@ -115,6 +133,12 @@ pub(crate) trait Simd: Copy + 'static {
 
     /// Lane by lane: `a <= b ? yes : no`; `no` where either is NaN.
     unsafe fn if_at_most(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+
+    /// Writes the transpose of the [`Simd::TRANSPOSED`] square at `from` to `to`; rows are so many floats apart.
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
+
+    /// [`gemm::product`], compiled once for the level: it is too long to be repeated wherever it is called.
+    unsafe fn product(product: &Product<'_>);
 
     /// Reads `min(count, LANES)` lanes.
     #[inline(always)]

@@ -3,6 +3,7 @@
 // Whether these intrinsics need `unsafe` where NEON is part of the target has changed between compiler versions.
 #![allow(unused_unsafe)]
 
+use super::super::gemm::{self, Product};
 use super::{Kernel, Simd};
 use std::arch::aarch64::*;
 
@@ -15,9 +16,16 @@ pub(super) unsafe fn enter<K: Kernel>(kernel: K) {
     unsafe { kernel.run::<Neon>() }
 }
 
+#[inline(never)]
+unsafe fn product(p: &Product<'_>) {
+    unsafe { gemm::product::<Neon>(p) }
+}
+
 impl Simd for Neon {
     const LANES: usize = 4;
     const TILE_ROWS: usize = 8;
+    const TILE_VECTORS: usize = 3;
+    const TRANSPOSED: usize = 4;
     type V = float32x4_t;
 
     #[inline(always)]
@@ -88,5 +96,22 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn if_at_most(a: float32x4_t, b: float32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t {
         unsafe { vbslq_f32(vcleq_f32(a, b), yes, no) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        unsafe {
+            let row = |i: usize| vld1q_f32(from.add(i * from_step));
+            let (even, odd) = (vtrn1q_f32(row(0), row(1)), vtrn2q_f32(row(0), row(1)));
+            let (even2, odd2) = (vtrn1q_f32(row(2), row(3)), vtrn2q_f32(row(2), row(3)));
+            let low = |a, b| vcombine_f32(vget_low_f32(a), vget_low_f32(b));
+            let high = |a, b| vcombine_f32(vget_high_f32(a), vget_high_f32(b));
+            for (i, column) in [low(even, even2), low(odd, odd2), high(even, even2), high(odd, odd2)].into_iter().enumerate() {
+                vst1q_f32(to.add(i * to_step), column);
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn product(p: &Product<'_>) {
+        unsafe { product(p) }
     }
 }

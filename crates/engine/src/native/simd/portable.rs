@@ -1,12 +1,13 @@
 //! Plain arrays: runs on every machine, and is the level that the others are compared with.
 
+use super::super::gemm::{self, Product};
 use super::Simd;
 
-/// Eight floats in an array.
+/// Four floats in an array: what every machine's vector registers hold.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
-const LANES: usize = 8;
+const LANES: usize = 4;
 
 macro_rules! lanewise {
     ($name:ident($($arg:ident),+) = $value:expr) => {
@@ -17,9 +18,16 @@ macro_rules! lanewise {
     };
 }
 
+#[inline(never)]
+unsafe fn product(p: &Product<'_>) {
+    unsafe { gemm::product::<Portable>(p) }
+}
+
 impl Simd for Portable {
     const LANES: usize = LANES;
-    const TILE_ROWS: usize = 4;
+    const TILE_ROWS: usize = 6;
+    const TILE_VECTORS: usize = 2;
+    const TRANSPOSED: usize = LANES;
     type V = [f32; LANES];
 
     #[inline(always)]
@@ -60,4 +68,16 @@ impl Simd for Portable {
     lanewise!(min(a, b) = if a < b { a } else { b });
     lanewise!(if_greater(a, b, yes, no) = if a > b { yes } else { no });
     lanewise!(if_at_most(a, b, yes, no) = if a <= b { yes } else { no });
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        for row in 0..LANES {
+            for col in 0..LANES {
+                unsafe { *to.add(col * to_step + row) = *from.add(row * from_step + col) };
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn product(p: &Product<'_>) {
+        unsafe { product(p) }
+    }
 }
