@@ -26,6 +26,7 @@ def measure(item, setting, cores, rounds, steps):
 
     try:
         for configuration in item.configurations:
+            say(f"{item.name}: {configuration.name} gets ready")
             try:
                 running[configuration] = programs.start(setting, item, configuration)
             except programs.Failed as why:
