@@ -1,5 +1,6 @@
 //! The subcommands: what can be typed, and where it is done.
 
+mod bench;
 mod completions;
 mod config;
 mod data;
@@ -65,6 +66,8 @@ enum Command {
     Model(model::Model),
     /// What has been recorded: list, show, compare
     Runs(runs::Runs),
+    /// How fast this machine is: training steps, inference, layer by layer, the data pipeline
+    Bench(bench::Bench),
     /// Settings: values and where they came from
     Config(config::Config),
     /// Look at this machine: cores, SIMD, memory, disk, data, tracking store
@@ -85,6 +88,7 @@ impl Cli {
             Command::Data(command) => command.run(&surroundings),
             Command::Model(command) => command.run(&surroundings),
             Command::Runs(command) => command.run(&surroundings),
+            Command::Bench(command) => command.run(&surroundings),
             Command::Config(command) => command.run(&surroundings),
             Command::Doctor(command) => command.run(&surroundings),
             Command::Completions(command) => command.run(),

@@ -5,11 +5,13 @@
 //! - `training`: a run from its start to a prediction
 //! - `resuming`: signals, kill -9, and going on
 //! - `bad_input`: what must be refused, with its message
+//! - `bench`: benchmarks, but for the speed
 
 // The tests look at PATH, to start programs.
 #![allow(clippy::disallowed_methods)]
 
 mod bad_input;
+mod bench;
 mod resuming;
 mod sandbox;
 mod settings;

@@ -1,0 +1,123 @@
+//! `anmok bench data`.
+
+use super::timing::{self, Row, Timing};
+use super::{Surroundings, process, settings};
+use crate::settings::flags::{Flags, Sections};
+use crate::settings::{Section, augmentation, dataset, optimization, output, storage};
+use crate::terminal::style::Style;
+use crate::terminal::{print, print_json, units};
+use anmok_data::{Augmentation, Batch, Loader, Order, stratified_split};
+use clap::Args;
+use serde_json::json;
+use std::time::Instant;
+
+pub const AFTER_HELP: &str = "\
+One thread shuffles, augments and normalises training images into batches, as it does beside `anmok train`: a training run
+cannot be faster.
+
+--json prints one object:
+  bench, dataset, images (of an epoch), image_size, batch, augmented, threads (1), warmup, steps (batches);
+  ms (per batch): median, min, p10, p90, mean, max; images_per_second (over all of the time); open_ms (to read the data
+  set); peak_resident_bytes (of the process, null where the system does not tell).
+
+Examples:
+  anmok bench data FashionMNIST-sample
+  anmok bench data CIFAR10 --recipe cifar10-strong
+  anmok bench data CIFAR10 --use-augmentation false --json";
+
+/// Time the making of training batches alone.
+#[derive(Debug, Args)]
+pub struct Data {
+    /// The data set by name, or a folder with one sub-folder per class (default: the setting `dataset`)
+    #[arg(value_name = "DATASET", conflicts_with = "dataset")]
+    name: Option<String>,
+    /// A built-in recipe or a TOML file to take settings from
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<String>,
+    /// Images per batch: short for --batch-size
+    #[arg(long, value_name = "N", conflicts_with = "batch_size")]
+    batch: Option<usize>,
+    #[command(flatten)]
+    timing: Timing,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: Flags<OfData>,
+}
+
+#[derive(Debug)]
+struct OfData;
+
+impl Sections for OfData {
+    const SECTIONS: &'static [&'static Section] =
+        &[&dataset::SECTION, &augmentation::SECTION, &optimization::SECTION, &storage::SECTION, &output::SECTION];
+}
+
+/// Epochs of batches, one after the other. Not through the `Prefetcher`: whoever only waits for its batches sees when its
+/// thread wakes up, and not what a batch costs.
+struct Work<'a> {
+    loader: &'a Loader,
+    order: Order,
+    batch: Batch,
+    number: usize,
+    images: usize,
+}
+
+impl Work<'_> {
+    fn step(&mut self) -> anyhow::Result<()> {
+        if self.number == self.loader.batches() {
+            self.loader.reorder(self.batch.epoch + 1, &mut self.order);
+            self.number = 0;
+        }
+        self.loader.fill(&self.order, self.number, &mut self.batch);
+        self.number += 1;
+        self.images += self.batch.labels.len();
+        Ok(())
+    }
+}
+
+impl Data {
+    pub fn run(self, surroundings: &Surroundings) -> anyhow::Result<()> {
+        let mut flags = self.flags.given;
+        flags.extend(self.name.iter().map(|name| ("dataset", name.clone())));
+        flags.extend(self.batch.map(|batch| ("batch_size", batch.to_string())));
+        let settings = settings(surroundings, OfData::SECTIONS, &flags, self.recipe.as_deref())?;
+        let recipe = &settings.recipe;
+        let begin = Instant::now();
+        let data = anmok_data::open(&recipe.dataset, &recipe.open_options(&settings.data_dir))?;
+        let open_ms = begin.elapsed().as_secs_f64() * 1e3;
+        data.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let mut chosen = stratified_split(data.train.labels(), recipe.validation_split, recipe.split_seed)?.train;
+        if recipe.limit_train > 0 {
+            chosen.truncate(recipe.limit_train);
+        }
+        let loader = Loader::training(data.train.clone(), chosen, &recipe.loader_options())?;
+        let mut work = Work { order: loader.order(0), batch: Batch::default(), number: 0, images: 0, loader: &loader };
+        self.timing.warm_up(|| work.step())?;
+        work.images = 0;
+        let times = self.timing.measure(|| work.step())?;
+
+        let augmented = recipe.augmentation() != Augmentation::NONE;
+        let (side, peak) = (data.train.shape().height, process::peak_resident_bytes());
+        let rate = work.images as f64 / times.sum() * 1e3;
+        if self.json {
+            print_json(&json!({
+                "bench": "data", "dataset": data.train.name(), "images": loader.images(), "image_size": side, "batch": recipe.batch_size,
+                "augmented": augmented, "threads": 1, "warmup": self.timing.warmup, "steps": times.count(), "ms": times.as_json(),
+                "images_per_second": rate, "open_ms": open_ms, "peak_resident_bytes": peak,
+            }));
+            return Ok(());
+        }
+        let style = Style::new(settings.color, &std::io::stdout());
+        let table = timing::table(&[Row { batch: recipe.batch_size, times: &times, images_per_second: rate }], style);
+        let memory = peak.map_or(String::new(), |peak| format!("; peak resident memory {}", units::bytes(peak)));
+        print(&format!(
+            "batches of {}, {} images an epoch, {}, one thread\n\n{table}\nread in {open_ms:.0} ms{memory}\n",
+            style.bold(data.train.name()),
+            units::grouped(loader.images() as u64),
+            if augmented { "augmented" } else { "not augmented" },
+        ));
+        Ok(())
+    }
+}
