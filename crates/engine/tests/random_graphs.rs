@@ -11,7 +11,7 @@ use anmok_random::Stream;
 
 /// Draws a network: a few layers of any kind, then pooling and a Linear.
 fn network(draw: &mut Stream) -> Graph {
-    let input = Shape::new(1 + draw.below(5) as usize, 1 + draw.below(9) as usize, 1 + draw.below(9) as usize);
+    let input = Shape::new(1 + draw.below(5) as usize, 1 + draw.below(13) as usize, 1 + draw.below(13) as usize);
     let mut b = Builder::new("random", input);
     let mut value: ValueId = 0;
     let layers = 2 + draw.below(6);

@@ -21,6 +21,7 @@ pub mod profile;
 mod run;
 mod simd;
 mod state;
+mod statistics;
 
 pub use simd::Level;
 
@@ -152,8 +153,15 @@ impl NativeEngine {
     /// One forward pass over images that are copied to the input's place.
     fn run_forward(&mut self, images: &[f32], n: usize, mode: Mode, weights: Weights) {
         let begin = Instant::now();
-        let input = self.plan.values[0];
-        self.forward.as_mut_slice()[input..][..images.len()].copy_from_slice(images);
+        let input = &mut self.forward.as_mut_slice()[self.plan.values[0]..][..images.len()];
+        let (to, from) = (memory::At::write(input), memory::At::read(images));
+        let tasks = images.len().div_ceil(FLOATS_PER_TASK);
+        self.pool.run(tasks, &|index, _| {
+            let first = index * FLOATS_PER_TASK;
+            let count = (images.len() - first).min(FLOATS_PER_TASK);
+            // SAFETY: both have so many floats, and the tasks do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(from.add(first).ptr().cast_const(), to.add(first).ptr(), count) };
+        });
         took(&mut self.profile, Part::Input, begin);
         let begin = Instant::now();
         let (parameters, buffers) = match (weights, self.training.as_mut().and_then(|t| t.average.as_mut())) {

@@ -140,10 +140,11 @@ pub(crate) struct Plan {
     pub scratch: usize,
 }
 
-/// Rows of a chunk: enough for the vector units, few enough that the chunk is in cache when its statistics are taken.
-/// A function of the shape alone: the chunks decide the bits of the statistics.
+/// Rows of a chunk: enough for the matrix kernel's tiles, few enough that the chunk is in cache when its statistics are
+/// taken. Layers of many channels take as many rows as may be: small maps are then one chunk, which needs no merging and
+/// is cut by columns. A function of the shape alone: the chunks decide the bits of the statistics.
 fn images_per_chunk(shape: Shape) -> usize {
-    let rows = (16384 / shape.channels).clamp(64, 256);
+    let rows = if shape.channels >= 128 { 256 } else { (8192 / shape.channels).clamp(64, 256) };
     (rows / shape.positions()).max(1)
 }
 

@@ -9,7 +9,8 @@ use super::norm::{ActivationBackward, GradientSums, Normalize, NormalizeBackward
 use super::plan::{ConvLayer, Layer, Norm, Plan, weight_splits};
 use super::pool::Pool;
 use super::profile::{Part, Phase, Profile};
-use super::simd::{Kernel, Level, dispatch};
+use super::simd::{Kernel, Level, Simd, dispatch};
+use super::statistics::{Coefficients, MergeBackward, MergeBias, MergeForward, Parts};
 use anmok_graph::{Graph, Shape, ValueId};
 use std::time::Instant;
 
@@ -74,15 +75,6 @@ pub(crate) struct Pass<'a> {
     partials: At,
     scratch: At,
     profile: Option<&'a mut Profile>,
-}
-
-/// The coefficient vectors of one BatchNorm.
-struct Coefficients {
-    scale: At,
-    shift: At,
-    mean: At,
-    mean_d: At,
-    slope: At,
 }
 
 impl<'a> Pass<'a> {
@@ -271,7 +263,6 @@ impl<'a> Pass<'a> {
         let begin = self.now();
         let g = &conv.g;
         let channels = g.out_c;
-        let stride = channels.next_multiple_of(16);
         let chunks = self.n.div_ceil(conv.chunk);
         let coefficients = conv.norm.as_ref().map(|norm| self.coefficients(norm, channels));
         let training = matches!(mode, Mode::Train { .. });
@@ -292,27 +283,32 @@ impl<'a> Pass<'a> {
             Some((_, offset)) if training => unsafe { self.parameters.add(offset) },
             _ => shift,
         };
-        // Columns are cut only as far as it takes to keep all threads busy; a column's result does not depend on it.
         let unit = match conv.method {
             Method::Windows => channels,
             Method::Depthwise | Method::Copy => 4 * self.level.lanes(),
             _ => self.level.panel(),
         };
-        let units = channels.div_ceil(unit);
-        let cuts = (self.pool.threads() * 4).div_ceil(chunks).min(units);
-        let (n, chunk, partials, scratch, scratch_len) = (self.n, conv.chunk, self.partials, self.scratch, self.plan.scratch);
-        let (statistics, activation) = (training_norm.is_some(), conv.activation);
-        let scale = coefficients.as_ref().map_or(At::NONE, |c| c.scale);
-        self.tasks(chunks * cuts, |index, thread| {
-            let (part, cut) = (index / cuts, index % cuts);
-            let first_image = part * chunk;
-            let first_col = units * cut / cuts * unit;
-            let last_col = (units * (cut + 1) / cuts * unit).min(channels);
-            // SAFETY: `partials` has room for two vectors per chunk, `scratch` for every thread.
+        let columns = Cut::new(channels, unit, chunks, self.pool.threads());
+        let (n, chunk, scratch, scratch_len) = (self.n, conv.chunk, self.scratch, self.plan.scratch);
+        let activation = conv.activation;
+        let parts = self.parts(conv);
+        let scale = coefficients.map_or(At::NONE, |c| c.scale);
+        let region = |part: usize, cut: usize| columns.region(cut, chunk_region(part, chunk, n, g.out_positions(), channels));
+        let normalize = coefficients
+            .filter(|_| training_norm.is_some())
+            .map(|c| move |region: Region| Normalize { z, y, scale: c.scale, shift: c.shift, region, activation });
+        let merge = training_norm.zip(coefficients).map(|(norm, c)| self.merge_forward(norm, parts, c));
+        // One chunk: each task can finish its columns without waiting for the others.
+        let whole = chunks == 1;
+        self.tasks(chunks * columns.cuts, |index, thread| {
+            let (part, cut) = (index / columns.cuts, index % columns.cuts);
+            let here = region(part, cut);
+            // SAFETY: the partial sums have room for two vectors per chunk, `scratch` for every thread.
             let epilogue = unsafe {
                 match activation {
-                    _ if statistics => {
-                        Epilogue::Statistics { mean: partials.add(part * 2 * stride), m2: partials.add((part * 2 + 1) * stride) }
+                    _ if training_norm.is_some() => {
+                        let (mean, m2) = parts.part(part);
+                        Epilogue::Statistics { mean, m2 }
                     }
                     _ if copied && scale.is_some() => Epilogue::Normalize { y, scale, shift, activation },
                     None => Epilogue::Nothing,
@@ -320,7 +316,8 @@ impl<'a> Pass<'a> {
                     Some(_) => Epilogue::Normalize { y, scale: At::NONE, shift: At::NONE, activation },
                 }
             };
-            Forward {
+            let first_image = part * chunk;
+            let forward = Forward {
                 method: &conv.method,
                 g,
                 x,
@@ -329,68 +326,64 @@ impl<'a> Pass<'a> {
                 z,
                 first_image,
                 images: (n - first_image).min(chunk),
-                first_col,
-                cols: last_col - first_col,
+                first_col: here.first_col,
+                cols: here.cols,
                 scratch: unsafe { scratch.add(thread * scratch_len) },
                 epilogue,
-            }
+            };
+            let finish = if whole { merge.zip(normalize.as_ref().map(|normalize| normalize(here))) } else { None };
+            let finish = finish.map(|(merge, normalize)| (MergeForward { first: here.first_col, cols: here.cols, ..merge }, normalize));
+            ForwardTask { forward, finish }
         });
         self.took(index, Phase::Forward, begin);
-        let (Some(norm), Some(c)) = (training_norm, &coefficients) else { return };
+        let (Some(merge), Some(normalize)) = (merge, normalize) else { return };
+        if whole {
+            return;
+        }
         let begin = self.now();
-        self.merge_statistics(norm, conv, chunks, c);
-        let (positions, scale, shift) = (g.out_positions(), c.scale, c.shift);
-        self.tasks(chunks, |part, _| Normalize {
-            z,
-            y,
-            scale,
-            shift,
-            region: chunk_region(part, chunk, n, positions, channels),
-            activation,
-        });
+        self.channel_tasks(channels, |first, cols| MergeForward { first, cols, ..merge });
+        self.tasks(chunks * columns.cuts, |index, _| normalize(region(index / columns.cuts, index % columns.cuts)));
         self.took(index, Phase::ForwardNorm, begin);
     }
 
-    /// Merges the chunks' means and squared deviations in chunk order (Chan, Golub and LeVeque, 1979, in double precision),
-    /// moves the running statistics and works out scale and shift.
-    fn merge_statistics(&self, norm: &Norm, conv: &ConvLayer, chunks: usize, c: &Coefficients) {
-        let channels = conv.g.out_c;
-        let stride = channels.next_multiple_of(16);
+    /// The sums of a layer's chunks.
+    fn parts(&self, conv: &ConvLayer) -> Parts {
         let positions = conv.g.out_positions();
-        let rows = (self.n * positions) as f64;
-        for channel in 0..channels {
-            let (mut count, mut mean, mut m2) = (0.0f64, 0.0f64, 0.0f64);
-            for part in 0..chunks {
-                let images = (self.n - part * conv.chunk).min(conv.chunk);
-                let here = (images * positions) as f64;
-                // SAFETY: written by the tasks of this layer, which are done.
-                let (their_mean, their_m2) = unsafe {
-                    let at = self.partials.ptr().add(part * 2 * stride + channel);
-                    (f64::from(*at), f64::from(*at.add(stride)))
-                };
-                let delta = their_mean - mean;
-                let total = count + here;
-                mean += delta * here / total;
-                m2 += their_m2 + delta * delta * count * here / total;
-                count = total;
-            }
-            let inverse_std = 1.0 / (m2 / rows + norm.eps).sqrt();
-            unsafe {
-                let gamma = f64::from(*self.parameters.add(norm.gamma).ptr().add(channel));
-                let beta = f64::from(*self.parameters.add(norm.beta).ptr().add(channel));
-                let scale = (gamma * inverse_std) as f32;
-                *c.scale.ptr().add(channel) = scale;
-                *c.shift.ptr().add(channel) = (beta - mean * f64::from(scale)) as f32;
-                *c.mean.ptr().add(channel) = mean as f32;
-                // Kept for the way back; replaced there by the slope.
-                *c.slope.ptr().add(channel) = inverse_std as f32;
-                let running_mean = self.buffers.add(norm.running_mean).ptr().add(channel);
-                let running_var = self.buffers.add(norm.running_var).ptr().add(channel);
-                let blend = |old: f32, new: f64| ((1.0 - norm.momentum) * f64::from(old) + norm.momentum * new) as f32;
-                *running_mean = blend(*running_mean, mean);
-                *running_var = blend(*running_var, m2 / (rows - 1.0));
+        Parts {
+            at: self.partials,
+            stride: conv.g.out_c.next_multiple_of(16),
+            count: self.n.div_ceil(conv.chunk),
+            rows: conv.chunk * positions,
+            total_rows: self.n * positions,
+        }
+    }
+
+    /// What merges the statistics of a layer's chunks, for no channels yet.
+    fn merge_forward(&self, norm: &Norm, parts: Parts, c: Coefficients) -> MergeForward {
+        // SAFETY: the plan's places.
+        unsafe {
+            MergeForward {
+                parts,
+                gamma: self.parameters.add(norm.gamma),
+                beta: self.parameters.add(norm.beta),
+                running_mean: self.buffers.add(norm.running_mean),
+                running_var: self.buffers.add(norm.running_var),
+                c,
+                eps: norm.eps,
+                momentum: norm.momentum,
+                first: 0,
+                cols: 0,
             }
         }
+    }
+
+    /// Cuts the channels of a merge into tasks.
+    fn channel_tasks<K: Kernel>(&mut self, channels: usize, kernel: impl Fn(usize, usize) -> K + Sync) {
+        const CHANNELS: usize = 64;
+        self.tasks(channels.div_ceil(CHANNELS), move |index, _| {
+            let first = index * CHANNELS;
+            kernel(first, (channels - first).min(CHANNELS))
+        });
     }
 
     /// Logit gradients (already at the last value's place in `gradients`) to parameter gradients.
@@ -495,9 +488,8 @@ impl<'a> Pass<'a> {
             Method::Depthwise => 4 * self.level.lanes(),
             _ => self.level.panel(),
         };
-        let units = g.in_c.div_ceil(unit);
-        let cuts = (self.pool.threads() * 4).div_ceil(chunks).min(units);
-        let input_tasks = if input.is_some() { chunks * cuts } else { 0 };
+        let columns = Cut::new(g.in_c, unit, chunks, self.pool.threads());
+        let input_tasks = if input.is_some() { chunks * columns.cuts } else { 0 };
 
         // The weight gradient: tasks of blocks, and of parts of the batch where there are few blocks.
         let trained = conv.weight.filter(|&(index, _)| self.plan.slots[index].trainable);
@@ -513,9 +505,9 @@ impl<'a> Pass<'a> {
         self.pool.run(input_tasks + weight_tasks, &|index, thread| {
             let scratch = unsafe { scratch.add(thread * scratch_len) };
             if let Some((dx, add)) = input.filter(|_| index < input_tasks) {
-                let (part, cut) = (index / cuts, index % cuts);
+                let (part, cut) = (index / columns.cuts, index % columns.cuts);
                 let first_image = part * chunk;
-                let first_col = units * cut / cuts * unit;
+                let (first_col, end) = columns.range(cut);
                 let kernel = BackwardInput {
                     method: &conv.method,
                     g,
@@ -525,7 +517,7 @@ impl<'a> Pass<'a> {
                     first_image,
                     images: (n - first_image).min(chunk),
                     first_col,
-                    cols: (units * (cut + 1) / cuts * unit).min(g.in_c) - first_col,
+                    cols: end - first_col,
                     scratch,
                     accumulate: add,
                 };
@@ -566,82 +558,135 @@ impl<'a> Pass<'a> {
     /// and bias on the way.
     fn backward_epilogue(&mut self, conv: &ConvLayer, dy: At, flat: At, accumulate: bool) {
         let channels = conv.g.out_c;
-        let stride = channels.next_multiple_of(16);
         let (n, chunk, positions, activation) = (self.n, conv.chunk, conv.g.out_positions(), conv.activation);
         let chunks = n.div_ceil(chunk);
         let z = unsafe { self.forward.add(conv.z) };
-        let partials = self.partials;
+        let parts = self.parts(conv);
+        let bias = conv.bias.map_or(At::NONE, |(_, offset)| unsafe { flat.add(offset) });
+        let columns = Cut::new(channels, 4 * self.level.lanes(), chunks, self.pool.threads());
+        let tasks = chunks * columns.cuts;
+        let region = |index: usize| {
+            let part = index / columns.cuts;
+            (part, columns.region(index % columns.cuts, chunk_region(part, chunk, n, positions, channels)))
+        };
+        // One chunk: each task can finish its columns without waiting for the others.
+        let whole = chunks == 1;
         if let Some(norm) = &conv.norm {
             let c = self.coefficients(norm, channels);
             let (scale, shift, mean, mean_d, slope) = (c.scale, c.shift, c.mean, c.mean_d, c.slope);
-            self.tasks(chunks, |part, _| GradientSums {
-                z,
-                dy,
-                scale,
-                shift,
-                mean,
-                sum_d: unsafe { partials.add(part * 2 * stride) },
-                sum_dz: unsafe { partials.add((part * 2 + 1) * stride) },
-                region: chunk_region(part, chunk, n, positions, channels),
-                activation,
+            // SAFETY: the plan's places; the sums have room for two vectors per chunk.
+            let (gamma, beta) = unsafe { (flat.add(norm.gamma), flat.add(norm.beta)) };
+            let merge = MergeBackward { parts, c, gamma, beta, bias, accumulate, first: 0, cols: 0 };
+            let backward = |region: Region| NormalizeBackward { z, dy, scale, shift, mean, mean_d, slope, region, activation };
+            self.tasks(tasks, |index, _| {
+                let (part, region) = region(index);
+                let (sum_d, sum_dz) = unsafe { parts.part(part) };
+                let finish = (MergeBackward { first: region.first_col, cols: region.cols, ..merge }, backward(region));
+                let sums = GradientSums { z, dy, scale, shift, mean, sum_d, sum_dz, region, activation };
+                NormBackwardTask { sums, finish: whole.then_some(finish) }
             });
-            let rows = (n * positions) as f64;
-            for channel in 0..channels {
-                let (sum_d, sum_dz) =
-                    (self.sum_of_parts(chunks, 2 * stride, channel), self.sum_of_parts(chunks, 2 * stride, stride + channel));
-                unsafe {
-                    let inverse_std = f64::from(*slope.ptr().add(channel));
-                    *mean_d.ptr().add(channel) = (sum_d / rows) as f32;
-                    *slope.ptr().add(channel) = (sum_dz * inverse_std * inverse_std / rows) as f32;
-                    put(flat, norm.gamma + channel, sum_dz * inverse_std, accumulate);
-                    put(flat, norm.beta + channel, sum_d, accumulate);
-                }
+            if !whole {
+                self.channel_tasks(channels, |first, cols| MergeBackward { first, cols, ..merge });
+                self.tasks(tasks, |index, _| backward(region(index).1));
             }
-            if let Some((_, bias)) = conv.bias {
-                // BatchNorm takes the mean away, and with it the bias: its gradient is zero but for rounding.
-                for channel in 0..channels {
-                    unsafe { put(flat, bias + channel, 0.0, accumulate) };
+        } else if bias.is_some() || activation.is_some() {
+            let merge = MergeBias { parts, bias, accumulate, first: 0, cols: 0 };
+            self.tasks(tasks, |index, _| {
+                let (part, region) = region(index);
+                let sum_d = if bias.is_some() { unsafe { parts.part(part).0 } } else { At::NONE };
+                let finish = MergeBias { first: region.first_col, cols: region.cols, ..merge };
+                ActivationTask {
+                    backward: ActivationBackward { z, dy, sum_d, region, activation },
+                    finish: (whole && bias.is_some()).then_some(finish),
                 }
-            }
-            self.tasks(chunks, |part, _| NormalizeBackward {
-                z,
-                dy,
-                scale,
-                shift,
-                mean,
-                mean_d,
-                slope,
-                region: chunk_region(part, chunk, n, positions, channels),
-                activation,
             });
-        } else if conv.bias.is_some() || activation.is_some() {
-            let wants_bias = conv.bias.is_some();
-            self.tasks(chunks, |part, _| ActivationBackward {
-                z,
-                dy,
-                sum_d: if wants_bias { unsafe { partials.add(part * stride) } } else { At::NONE },
-                region: chunk_region(part, chunk, n, positions, channels),
-                activation,
-            });
-            if let Some((_, bias)) = conv.bias {
-                for channel in 0..channels {
-                    let sum = self.sum_of_parts(chunks, stride, channel);
-                    unsafe { put(flat, bias + channel, sum, accumulate) };
-                }
+            if !whole && bias.is_some() {
+                self.channel_tasks(channels, |first, cols| MergeBias { first, cols, ..merge });
             }
         }
     }
+}
 
-    fn sum_of_parts(&self, parts: usize, stride: usize, at: usize) -> f64 {
-        (0..parts).map(|part| f64::from(unsafe { *self.partials.ptr().add(part * stride + at) })).sum()
+/// Forward for some columns of a chunk, and where that is all rows also what follows.
+struct ForwardTask<'a> {
+    forward: Forward<'a>,
+    finish: Option<(MergeForward, Normalize)>,
+}
+
+impl Kernel for ForwardTask<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        unsafe {
+            self.forward.run::<S>();
+            if let Some((merge, normalize)) = self.finish {
+                merge.run::<S>();
+                normalize.run::<S>();
+            }
+        }
     }
 }
 
-/// Writes or adds a gradient.
-unsafe fn put(flat: At, offset: usize, value: f64, accumulate: bool) {
-    unsafe {
-        let to = flat.ptr().add(offset);
-        *to = if accumulate { (f64::from(*to) + value) as f32 } else { value as f32 };
+/// The backward sums of some columns of a chunk, and where that is all rows also what follows.
+struct NormBackwardTask {
+    sums: GradientSums,
+    finish: Option<(MergeBackward, NormalizeBackward)>,
+}
+
+impl Kernel for NormBackwardTask {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        unsafe {
+            self.sums.run::<S>();
+            if let Some((merge, backward)) = self.finish {
+                merge.run::<S>();
+                backward.run::<S>();
+            }
+        }
+    }
+}
+
+/// The same for an activation and a bias.
+struct ActivationTask {
+    backward: ActivationBackward,
+    finish: Option<MergeBias>,
+}
+
+impl Kernel for ActivationTask {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        unsafe {
+            self.backward.run::<S>();
+            if let Some(merge) = self.finish {
+                merge.run::<S>();
+            }
+        }
+    }
+}
+
+/// A cut of columns, only as far as it takes to keep all threads busy: a column's result does not depend on it.
+#[derive(Clone, Copy)]
+struct Cut {
+    cols: usize,
+    unit: usize,
+    cuts: usize,
+}
+
+impl Cut {
+    /// Cuts `cols` columns at multiples of `unit`, for `chunks` chunks of rows.
+    fn new(cols: usize, unit: usize, chunks: usize, threads: usize) -> Cut {
+        Cut { cols, unit, cuts: (threads * 4).div_ceil(chunks).min(cols.div_ceil(unit)) }
+    }
+
+    /// The columns of cut `cut`: (first, end).
+    fn range(&self, cut: usize) -> (usize, usize) {
+        let units = self.cols.div_ceil(self.unit);
+        (units * cut / self.cuts * self.unit, (units * (cut + 1) / self.cuts * self.unit).min(self.cols))
+    }
+
+    /// The columns of cut `cut` of some rows.
+    fn region(&self, cut: usize, rows: Region) -> Region {
+        let (first, end) = self.range(cut);
+        Region { first_col: first, cols: end - first, ..rows }
     }
 }
 
@@ -668,7 +713,7 @@ struct AddParts {
 
 impl Kernel for AddParts {
     #[inline(always)]
-    unsafe fn run<S: super::simd::Simd>(self) {
+    unsafe fn run<S: Simd>(self) {
         unsafe {
             for i in (self.first..self.first + self.count).step_by(S::LANES) {
                 let left = self.first + self.count - i;
