@@ -26,9 +26,10 @@ def measure(item, setting, cores, rounds, steps):
 
     try:
         for configuration in item.configurations:
-            say(f"{item.name}: {configuration.name} gets ready")
+            begin = time.perf_counter()
             try:
                 running[configuration] = programs.start(setting, item, configuration)
+                say(f"{item.name}: {configuration.name} is ready after {time.perf_counter() - begin:.0f} s")
             except programs.Failed as why:
                 leave_out(configuration, why)
         for number in range(1, rounds + 1):
