@@ -5,6 +5,7 @@
 //! parameters need none) are settled here.
 
 use super::conv::{Geometry, Method, Panel, WeightOrder, packed_len, panels, weight_blocks};
+use super::depthwise;
 use super::memory::{Layout, Lifetime, share};
 use super::simd::Level;
 use crate::EngineError;
@@ -151,6 +152,9 @@ fn images_per_chunk(shape: Shape) -> usize {
 /// Into how many parts of images a weight gradient is split, so that small ones keep several threads busy too. A
 /// function of shape and batch, not of the number of threads.
 pub(crate) fn weight_splits(conv: &ConvLayer, images: usize) -> usize {
+    if conv.method == Method::Depthwise {
+        return depthwise::splits(conv.weight_blocks, images);
+    }
     let rows = images * conv.g.out_positions();
     (8usize.div_ceil(conv.weight_blocks.max(1))).min(rows / 512).clamp(1, images)
 }

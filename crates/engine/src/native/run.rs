@@ -1,6 +1,7 @@
 //! Walking the plan: forward, backward, weight packing.
 
 use super::conv::{BackwardInput, BackwardWeight, Epilogue, Forward, Method, Pack};
+use super::depthwise;
 use super::layers::{
     AveragePool, AveragePoolBackward, ChannelScale, ChannelScaleBackward, Dropout, Images, MaxPool, MaxPoolBackward, Sum, SumBackward,
 };
@@ -477,6 +478,10 @@ impl<'a> Pass<'a> {
     }
 
     fn backward_conv(&mut self, conv: &ConvLayer, dy: At, input: Option<(At, bool)>, flat: At, accumulate: bool) {
+        if conv.method == Method::Depthwise {
+            self.backward_depthwise(conv, dy, input, flat, accumulate);
+            return;
+        }
         let g = &conv.g;
         let (n, chunk, scratch, scratch_len) = (self.n, conv.chunk, self.scratch, self.plan.scratch);
         let chunks = n.div_ceil(chunk);
@@ -485,7 +490,6 @@ impl<'a> Pass<'a> {
         let weight = conv.weight.map_or(At::NONE, |(_, offset)| unsafe { self.parameters.add(offset) });
         let unit = match conv.method {
             Method::Windows | Method::Copy => g.in_c,
-            Method::Depthwise => 4 * self.level.lanes(),
             _ => self.level.panel(),
         };
         let columns = Cut::new(g.in_c, unit, chunks, self.pool.threads());
@@ -542,16 +546,51 @@ impl<'a> Pass<'a> {
             }
         });
         if weight_tasks > 0 && splits > 1 {
-            self.float_tasks(weight_len, |first, count| AddParts {
-                parts: partials,
-                part_stride,
-                splits,
-                to: gradient,
-                first,
-                count,
-                accumulate,
-            });
+            self.add_parts(weight_len, splits, gradient, accumulate);
         }
+    }
+
+    /// A depthwise layer's way back: tasks of images and channels, each with both gradients while its part of the maps is
+    /// in cache.
+    fn backward_depthwise(&mut self, conv: &ConvLayer, dy: At, input: Option<(At, bool)>, flat: At, accumulate: bool) {
+        let Some((index, offset)) = conv.weight else { return };
+        let (g, n) = (&conv.g, self.n);
+        let (weight, gradient) = unsafe { (self.parameters.add(offset), flat.add(offset)) };
+        let trained = self.plan.slots[index].trainable;
+        let (x, partials) = (self.value(conv.input), self.partials);
+        let splits = weight_splits(conv, n);
+        let part_stride = (g.out_c * g.depth()).next_multiple_of(16);
+        self.tasks(conv.weight_blocks * splits, |index, _| {
+            let (split, block) = (index / conv.weight_blocks, index % conv.weight_blocks);
+            let first_image = n * split / splits;
+            depthwise::Backward {
+                g,
+                x,
+                dz: dy,
+                weight,
+                dx: input.map_or(At::NONE, |(dx, _)| dx),
+                dw: match () {
+                    _ if !trained => At::NONE,
+                    _ if splits == 1 => gradient,
+                    // SAFETY: the partials have room for every part of every layer.
+                    _ => unsafe { partials.add(split * part_stride) },
+                },
+                first_image,
+                images: n * (split + 1) / splits - first_image,
+                block,
+                accumulate_dx: input.is_some_and(|(_, add)| add),
+                accumulate_dw: accumulate && splits == 1,
+            }
+        });
+        if trained && splits > 1 {
+            self.add_parts(g.out_c * g.depth(), splits, gradient, accumulate);
+        }
+    }
+
+    /// Sums the parts of a weight gradient of `len` floats.
+    fn add_parts(&mut self, len: usize, splits: usize, to: At, accumulate: bool) {
+        let (parts, part_stride) = (self.partials, len.next_multiple_of(16));
+        self.float_tasks(len, |first, count| AddParts { parts, part_stride, splits, to, first, count, accumulate });
     }
 
     /// Turns the output's gradient, in place, into that of the convolution's own result, with the gradients of gamma, beta

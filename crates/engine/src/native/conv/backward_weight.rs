@@ -39,7 +39,7 @@ pub(crate) fn weight_blocks(method: &Method, g: &Geometry, lanes: usize, width: 
         Method::Taps(taps) if taps.input.is_some() => 1,
         Method::Taps(_) => g.out_c.div_ceil(BLOCK_OUT) * g.taps(),
         Method::Windows => 1,
-        Method::Depthwise => g.out_c.div_ceil(depthwise::BLOCK_VECTORS * lanes),
+        Method::Depthwise => depthwise::blocks(g, lanes),
         Method::Copy => 0,
     }
 }
@@ -59,8 +59,7 @@ impl Kernel for BackwardWeight<'_> {
                     one_tap::<S>(b, taps, tap, first_out, outs, b.first_image, b.images, b.accumulate);
                 }
                 Method::Windows => windows::backward_weight::<S>(b),
-                Method::Depthwise => depthwise::backward_weight::<S>(b),
-                Method::Copy => {}
+                Method::Depthwise | Method::Copy => {}
             }
         }
     }

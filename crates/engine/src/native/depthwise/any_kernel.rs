@@ -1,16 +1,12 @@
-//! Depthwise convolution: vectors run along the channels, and only the taps inside the image are worked out, so that a
-//! 5x5 kernel on a 1x1 map costs one multiplication.
+//! Depthwise kernels of any size, stride and padding, tap by tap.
 
-use super::conv::{BackwardInput, BackwardWeight, Forward, Geometry};
-use super::norm::{for_column_groups, load_group, store_group};
-use super::simd::Simd;
+use super::super::conv::Forward;
+use super::super::norm::{for_column_groups, load_group, store_group};
+use super::super::simd::Simd;
+use super::{Backward, readers};
 
-/// Channels of a block of the weight gradient, in vectors.
-pub(crate) const BLOCK_VECTORS: usize = 4;
-
-/// `z[n, y, x, c] = bias[c] + sum over taps of x[n, y', x', c] * weight[tap, c]`.
 #[inline(always)]
-pub(crate) unsafe fn forward<S: Simd>(f: &Forward<'_>) {
+pub(super) unsafe fn forward<S: Simd>(f: &Forward<'_>) {
     for_column_groups!(S, f.cols, |col, last, V| unsafe { forward_group::<S, V>(f, f.first_col + col, last) });
 }
 
@@ -51,26 +47,12 @@ unsafe fn forward_group<S: Simd, const V: usize>(f: &Forward<'_>, channel: usize
 
 /// `dx[n, y, x, c] = sum over the taps that read it of dz[n, y', x', c] * weight[tap, c]`.
 #[inline(always)]
-pub(crate) unsafe fn backward_input<S: Simd>(b: &BackwardInput<'_>) {
-    for_column_groups!(S, b.cols, |col, last, V| unsafe { backward_input_group::<S, V>(b, b.first_col + col, last) });
-}
-
-/// The first tap and the number of taps that read input coordinate `at`: tap `first + i * stride` is in output
-/// `(at + padding - tap) / stride`.
-#[inline(always)]
-fn readers(g: &Geometry, at: usize, out_size: usize) -> (usize, usize) {
-    let reach = at + g.padding;
-    // The output coordinate falls as the tap rises: skip taps whose output lies beyond the map.
-    let mut first = reach % g.stride;
-    while first < g.kernel && first <= reach && (reach - first) / g.stride >= out_size {
-        first += g.stride;
-    }
-    let end = g.kernel.min(reach + 1);
-    (first, end.saturating_sub(first).div_ceil(g.stride))
+pub(super) unsafe fn backward_input<S: Simd>(b: &Backward<'_>, first_col: usize, cols: usize) {
+    for_column_groups!(S, cols, |col, last, V| unsafe { backward_input_group::<S, V>(b, first_col + col, last) });
 }
 
 #[inline(always)]
-unsafe fn backward_input_group<S: Simd, const V: usize>(b: &BackwardInput<'_>, channel: usize, last: usize) {
+unsafe fn backward_input_group<S: Simd, const V: usize>(b: &Backward<'_>, channel: usize, last: usize) {
     let g = b.g;
     unsafe {
         let weight = b.weight.ptr().add(channel).cast_const();
@@ -81,7 +63,7 @@ unsafe fn backward_input_group<S: Simd, const V: usize>(b: &BackwardInput<'_>, c
                 let (first_ky, rows) = readers(g, y, g.out_h);
                 for x in 0..g.in_w {
                     let (first_kx, columns) = readers(g, x, g.out_w);
-                    let mut sums = if b.accumulate { load_group::<S, V>(dx, last) } else { [S::splat(0.0); V] };
+                    let mut sums = if b.accumulate_dx { load_group::<S, V>(dx, last) } else { [S::splat(0.0); V] };
                     for row in 0..rows {
                         let ky = first_ky + row * g.stride;
                         let out_y = (y + g.padding - ky) / g.stride;
@@ -103,17 +85,14 @@ unsafe fn backward_input_group<S: Simd, const V: usize>(b: &BackwardInput<'_>, c
     }
 }
 
-/// `dw[tap, c] = sum over images and positions of x[n, y', x', c] * dz[n, y, x, c]`, for one block of channels.
+/// `dw[tap, c] = sum over images and positions of x[n, y', x', c] * dz[n, y, x, c]`.
 #[inline(always)]
-pub(crate) unsafe fn backward_weight<S: Simd>(b: &BackwardWeight<'_>) {
-    let width = BLOCK_VECTORS * S::LANES;
-    let first = b.block * width;
-    let cols = (b.g.in_c - first).min(width);
-    for_column_groups!(S, cols, |col, last, V| unsafe { backward_weight_group::<S, V>(b, first + col, last) });
+pub(super) unsafe fn backward_weight<S: Simd>(b: &Backward<'_>, first_col: usize, cols: usize) {
+    for_column_groups!(S, cols, |col, last, V| unsafe { backward_weight_group::<S, V>(b, first_col + col, last) });
 }
 
 #[inline(always)]
-unsafe fn backward_weight_group<S: Simd, const V: usize>(b: &BackwardWeight<'_>, channel: usize, last: usize) {
+unsafe fn backward_weight_group<S: Simd, const V: usize>(b: &Backward<'_>, channel: usize, last: usize) {
     let g = b.g;
     unsafe {
         for ky in 0..g.kernel {
@@ -121,7 +100,7 @@ unsafe fn backward_weight_group<S: Simd, const V: usize>(b: &BackwardWeight<'_>,
             for kx in 0..g.kernel {
                 let columns = g.outputs(kx, g.in_w, g.out_w);
                 let dw = b.dw.ptr().add((ky * g.kernel + kx) * g.in_c + channel);
-                let mut total = if b.accumulate { load_group::<S, V>(dw, last) } else { [S::splat(0.0); V] };
+                let mut total = if b.accumulate_dw { load_group::<S, V>(dw, last) } else { [S::splat(0.0); V] };
                 // Two levels of sums: per image, then over the images, so that no long sum loses bits.
                 for image in b.first_image..b.first_image + b.images {
                     let x = b.x.ptr().add(image * g.in_elements() + channel).cast_const();
