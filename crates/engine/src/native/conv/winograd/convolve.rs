@@ -1,6 +1,6 @@
 //! Forward and input gradient: one convolution by tiles.
 
-use super::transform::{Result, Weights, square};
+use super::transform::{Result, Weights, for_vectors, places, read, square, write};
 use super::{FREQUENCIES, NARROWEST_PANEL, Source, Tiles, WIDEST_PANEL, apart, transform_input};
 use crate::native::gemm::{Addend, Columns, Product, Repeats, Rows, WHOLE};
 use crate::native::memory::At;
@@ -111,23 +111,15 @@ impl Convolve {
     unsafe fn transform_weights<S: Simd>(&self, col: usize, cols: usize, to: At, step: usize) {
         let floats = self.depth * cols;
         unsafe {
-            let (from, to) = (self.weight.ptr().add(9 * self.depth * col), to.ptr());
-            for i in (0..floats).step_by(S::LANES) {
-                let mut weights = [[S::splat(0.0); 3]; 3];
-                for (row, weights) in weights.iter_mut().enumerate() {
-                    for (column, weight) in weights.iter_mut().enumerate() {
-                        let tap = 3 * row + column;
-                        let tap = if self.turned { 8 - tap } else { tap };
-                        *weight = S::load_upto(from.add(tap * floats + i), floats - i);
-                    }
-                }
-                let weights = square::<S, Weights, 3, 4>(weights);
-                for (row, weights) in weights.into_iter().enumerate() {
-                    for (column, weight) in weights.into_iter().enumerate() {
-                        S::store_upto(to.add((4 * row + column) * step + i), weight, floats - i);
-                    }
-                }
+            let mut from = places::<3>(self.weight.ptr().add(9 * self.depth * col), floats);
+            if self.turned {
+                from.reverse();
+                from.iter_mut().for_each(|row| row.reverse());
             }
+            let to = places::<4>(to.ptr(), step);
+            for_vectors!(S, floats, |i, lanes, WHOLE| {
+                write::<S, WHOLE, 4>(square::<S, Weights, 3, 4>(read::<S, WHOLE, 3>(&from, i, lanes)), &to, i, lanes);
+            });
         }
     }
 
@@ -139,28 +131,21 @@ impl Convolve {
                 let (image, top, left) = r.tiles.place(r.first + tile);
                 let y = self.y.add(r.col);
                 let at = r.tiles.positions::<2>(y, self.channels, image, top, left, r.nowhere);
-                let from = r.products.ptr().add(tile * r.cols).cast_const();
-                for col in (0..r.cols).step_by(S::LANES) {
-                    let lanes = r.cols - col;
-                    let mut products = [[S::splat(0.0); 4]; 4];
-                    for (row, products) in products.iter_mut().enumerate() {
-                        for (column, product) in products.iter_mut().enumerate() {
-                            *product = S::load_upto(from.add((4 * row + column) * r.step + col), lanes);
+                let from = places::<4>(r.products.ptr().add(tile * r.cols), r.step);
+                for_vectors!(S, r.cols, |col, lanes, WHOLE| {
+                    let mut results = square::<S, Result, 4, 2>(read::<S, WHOLE, 4>(&from, col, lanes));
+                    let addends = match self.addend {
+                        Addend::Nothing => [[S::splat(0.0); 2]; 2],
+                        Addend::Bias(bias) => read::<S, WHOLE, 2>(&[[bias.ptr().add(r.col); 2]; 2], col, lanes),
+                        Addend::Result => read::<S, WHOLE, 2>(&at, col, lanes),
+                    };
+                    for (results, addends) in results.iter_mut().zip(addends) {
+                        for (result, addend) in results.iter_mut().zip(addends) {
+                            *result = A::value::<S>(S::add(*result, addend));
                         }
                     }
-                    let results = square::<S, Result, 4, 2>(products);
-                    for (results, at) in results.into_iter().zip(&at) {
-                        for (result, at) in results.into_iter().zip(at) {
-                            let at = at.add(col);
-                            let result = match self.addend {
-                                Addend::Nothing => result,
-                                Addend::Bias(bias) => S::add(result, S::load_upto(bias.ptr().add(r.col + col), lanes)),
-                                Addend::Result => S::add(result, S::load_upto(at, lanes)),
-                            };
-                            S::store_upto(at, A::value::<S>(result), lanes);
-                        }
-                    }
-                }
+                    write::<S, WHOLE, 2>(results, &at, col, lanes);
+                });
             }
         }
     }

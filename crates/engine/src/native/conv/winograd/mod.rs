@@ -21,7 +21,7 @@ pub(super) use weights::{backward_weight, blocks};
 use super::Geometry;
 use crate::native::memory::At;
 use crate::native::simd::Simd;
-use transform::{Input, square};
+use transform::{Input, for_vectors, places, read, square, write};
 
 /// Products per tile, input channel and output channel.
 pub(crate) const FREQUENCIES: usize = 16;
@@ -125,22 +125,11 @@ unsafe fn transform_input<S: Simd>(tiles: &Tiles, from: &Source, first: usize, c
         unsafe {
             let (image, top, left) = tiles.place(first + tile);
             let at = tiles.positions::<4>(from.map, from.channels, image, top.wrapping_sub(1), left.wrapping_sub(1), from.zeros);
-            let to = to.ptr().add(tile * from.count);
-            for channel in (0..from.count).step_by(S::LANES) {
-                let lanes = from.count - channel;
-                let mut inputs = [[S::splat(0.0); 4]; 4];
-                for (inputs, at) in inputs.iter_mut().zip(&at) {
-                    for (input, at) in inputs.iter_mut().zip(at) {
-                        *input = S::load_upto(at.add(channel), lanes);
-                    }
-                }
-                let inputs = square::<S, Input, 4, 4>(inputs);
-                for (row, inputs) in inputs.into_iter().enumerate() {
-                    for (column, input) in inputs.into_iter().enumerate() {
-                        S::store_upto(to.add((4 * row + column) * step + channel), input, lanes);
-                    }
-                }
-            }
+            let to = places::<4>(to.ptr().add(tile * from.count), step);
+            for_vectors!(S, from.count, |channel, lanes, WHOLE| {
+                let inputs = square::<S, Input, 4, 4>(read::<S, WHOLE, 4>(&at, channel, lanes));
+                write::<S, WHOLE, 4>(inputs, &to, channel, lanes);
+            });
         }
     }
 }

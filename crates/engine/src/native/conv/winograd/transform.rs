@@ -86,3 +86,70 @@ pub(super) unsafe fn square<S: Simd, L: Line<I, O>, const I: usize, const O: usi
         squared
     }
 }
+
+/// A vector of each of `N` by `N` places, `offset` floats further on; its first `lanes` lanes unless it is `WHOLE`.
+#[inline(always)]
+pub(super) unsafe fn read<S: Simd, const WHOLE: bool, const N: usize>(
+    from: &[[*mut f32; N]; N],
+    offset: usize,
+    lanes: usize,
+) -> [[S::V; N]; N] {
+    unsafe {
+        let mut square = [[S::splat(0.0); N]; N];
+        for (row, from) in square.iter_mut().zip(from) {
+            for (value, from) in row.iter_mut().zip(from) {
+                let from = from.wrapping_add(offset);
+                *value = if WHOLE { S::load(from) } else { S::load_partial(from, lanes) };
+            }
+        }
+        square
+    }
+}
+
+/// The reverse of [`read`].
+#[inline(always)]
+pub(super) unsafe fn write<S: Simd, const WHOLE: bool, const N: usize>(
+    square: [[S::V; N]; N],
+    to: &[[*mut f32; N]; N],
+    offset: usize,
+    lanes: usize,
+) {
+    unsafe {
+        for (row, to) in square.into_iter().zip(to) {
+            for (value, to) in row.into_iter().zip(to) {
+                let to = to.wrapping_add(offset);
+                if WHOLE { S::store(to, value) } else { S::store_partial(to, value, lanes) }
+            }
+        }
+    }
+}
+
+/// Places `step` floats apart, row by row.
+#[inline(always)]
+pub(super) fn places<const N: usize>(first: *mut f32, step: usize) -> [[*mut f32; N]; N] {
+    let mut places = [[first; N]; N];
+    for (row, places) in places.iter_mut().enumerate() {
+        for (column, place) in places.iter_mut().enumerate() {
+            *place = first.wrapping_add((N * row + column) * step);
+        }
+    }
+    places
+}
+
+/// Calls `$f::<S, WHOLE>(.., i, lanes)` for the whole vectors of `$count` floats and for what is left.
+macro_rules! for_vectors {
+    ($S:ident, $count:expr, |$i:ident, $lanes:ident, $WHOLE:ident| $body:expr) => {
+        let whole = $count / $S::LANES * $S::LANES;
+        for $i in (0..whole).step_by($S::LANES) {
+            const $WHOLE: bool = true;
+            let $lanes = $S::LANES;
+            $body
+        }
+        if whole < $count {
+            const $WHOLE: bool = false;
+            let ($i, $lanes) = (whole, $count - whole);
+            $body
+        }
+    };
+}
+pub(super) use for_vectors;

@@ -1,7 +1,7 @@
 //! The weight gradient by tiles.
 
 use super::super::BackwardWeight;
-use super::transform::{Gradient, WeightGradient, square};
+use super::transform::{Gradient, WeightGradient, for_vectors, places, read, square, write};
 use super::{FREQUENCIES, Geometry, Source, Tiles, apart, transform_input};
 use crate::native::gemm::{Addend, Columns, Product, Repeats, Rows, WHOLE};
 use crate::native::memory::At;
@@ -73,8 +73,19 @@ pub(in super::super) unsafe fn backward_weight<S: Simd>(b: &BackwardWeight<'_>) 
             let cols = (ins - col).min(panel);
             let to = b.dw.ptr().add((first_in + col) * 9 * g.out_c + first_out * cols);
             for out in 0..outs {
-                let from = sums.ptr().add(out * ins + col).cast_const();
-                store::<S>(from, to.add(out * cols), g.out_c * cols, cols, b.accumulate);
+                let from = places::<4>(sums.ptr().add(out * ins + col), SUM_STEP);
+                let to = places::<3>(to.add(out * cols), g.out_c * cols);
+                for_vectors!(S, cols, |i, lanes, WHOLE| {
+                    let mut gradients = square::<S, WeightGradient, 4, 3>(read::<S, WHOLE, 4>(&from, i, lanes));
+                    if b.accumulate {
+                        for (gradients, old) in gradients.iter_mut().zip(read::<S, WHOLE, 3>(&to, i, lanes)) {
+                            for (gradient, old) in gradients.iter_mut().zip(old) {
+                                *gradient = S::add(*gradient, old);
+                            }
+                        }
+                    }
+                    write::<S, WHOLE, 3>(gradients, &to, i, lanes);
+                });
             }
         }
     }
@@ -87,48 +98,11 @@ unsafe fn transform_gradient<S: Simd>(tiles: &Tiles, from: &Source, first: usize
         unsafe {
             let (image, top, left) = tiles.place(first + tile);
             let at = tiles.positions::<2>(from.map, from.channels, image, top, left, from.zeros);
-            let to = to.ptr().add(tile * from.count);
-            for channel in (0..from.count).step_by(S::LANES) {
-                let lanes = from.count - channel;
-                let mut gradients = [[S::splat(0.0); 2]; 2];
-                for (gradients, at) in gradients.iter_mut().zip(&at) {
-                    for (gradient, at) in gradients.iter_mut().zip(at) {
-                        *gradient = S::load_upto(at.add(channel), lanes);
-                    }
-                }
-                let gradients = square::<S, Gradient, 2, 4>(gradients);
-                for (row, gradients) in gradients.into_iter().enumerate() {
-                    for (column, gradient) in gradients.into_iter().enumerate() {
-                        S::store_upto(to.add((4 * row + column) * GRADIENT_STEP + channel), gradient, lanes);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Transforms `cols` sums back to the nine taps, `step` floats apart.
-#[inline(always)]
-unsafe fn store<S: Simd>(from: *const f32, to: *mut f32, step: usize, cols: usize, accumulate: bool) {
-    unsafe {
-        for col in (0..cols).step_by(S::LANES) {
-            let lanes = cols - col;
-            let mut sums = [[S::splat(0.0); 4]; 4];
-            for (row, sums) in sums.iter_mut().enumerate() {
-                for (column, sum) in sums.iter_mut().enumerate() {
-                    *sum = S::load_upto(from.add((4 * row + column) * SUM_STEP + col), lanes);
-                }
-            }
-            let gradients = square::<S, WeightGradient, 4, 3>(sums);
-            for (row, gradients) in gradients.into_iter().enumerate() {
-                for (column, mut gradient) in gradients.into_iter().enumerate() {
-                    let to = to.add((3 * row + column) * step + col);
-                    if accumulate {
-                        gradient = S::add(gradient, S::load_upto(to, lanes));
-                    }
-                    S::store_upto(to, gradient, lanes);
-                }
-            }
+            let to = places::<4>(to.ptr().add(tile * from.count), GRADIENT_STEP);
+            for_vectors!(S, from.count, |channel, lanes, WHOLE| {
+                let gradients = square::<S, Gradient, 2, 4>(read::<S, WHOLE, 2>(&at, channel, lanes));
+                write::<S, WHOLE, 4>(gradients, &to, channel, lanes);
+            });
         }
     }
 }
