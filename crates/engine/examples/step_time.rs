@@ -32,7 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut logits = vec![0.0; batch * 10];
     let profiled = std::env::var("PROFILE").is_ok();
     let (mut steps, mut passes, mut updates, mut infers) = (vec![], vec![], vec![], vec![]);
-    for pass in 0..150 {
+    let rounds = std::env::var("PASSES").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    for pass in 0..rounds {
         if pass == 20 && profiled {
             engine.set_profiling(true);
         }
@@ -58,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if profiled {
         engine.set_profiling(true);
     }
-    for _ in 0..100 {
+    for _ in 0..rounds - 20 {
         let begin = Instant::now();
         engine.infer(&images, Weights::Live, &mut logits)?;
         infers.push(begin.elapsed().as_secs_f64() * 1e3);
@@ -68,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{what}: median {:.3} ms, min {:.3}", times[times.len() / 2], times[0]);
     }
     use anmok_engine::native::profile::{PARTS, Phase};
-    for (profile, count) in [(training, 130), (engine.profile().cloned(), 100)] {
+    for (profile, count) in [(training, rounds - 20), (engine.profile().cloned(), rounds - 20)] {
         let Some(profile) = profile else { continue };
         let us = |d: std::time::Duration| d.as_secs_f64() * 1e6 / count as f64;
         let mut totals = [0.0; 4];

@@ -1,6 +1,6 @@
 //! Where the time of a step goes, layer by layer: measured while the engine works, when asked for.
 
-use super::conv::{Geometry, Method};
+use super::conv::{Geometry, Method, multiplications};
 use super::plan::{Layer, Plan};
 use anmok_graph::Graph;
 use std::time::{Duration, Instant};
@@ -142,16 +142,21 @@ fn conv_kind(g: &Geometry, method: &Method) -> String {
         Method::Pointwise if g.out_positions() == 1 => "linear".to_owned(),
         Method::Pointwise => "conv 1x1".to_owned(),
         Method::Taps(_) => format!("conv {size} (taps)"),
+        Method::Winograd => format!("conv {size} (winograd)"),
         Method::Windows => format!("conv {size} (windows)"),
         Method::Depthwise => format!("depthwise {size}"),
         Method::Copy => "norm".to_owned(),
     }
 }
 
-/// Multiply-adds per image, those with padding left out.
+/// Multiply-adds per image, those with padding left out; those that are really made where Winograd saves some (its
+/// additions before and after are not counted).
 fn multiply_adds(g: &Geometry, method: &Method) -> usize {
     if *method == Method::Copy {
         return 0;
+    }
+    if *method == Method::Winograd {
+        return multiplications(g) * g.in_c * g.out_c;
     }
     let inside = |size: usize, out: usize| -> usize { (0..out).map(|at| g.inside(at, size).len()).sum() };
     inside(g.in_h, g.out_h) * inside(g.in_w, g.out_w) * g.group_in() * g.out_c

@@ -1,5 +1,6 @@
 //! The input gradient of some images and some input channels.
 
+use super::winograd::Convolve;
 use super::{DEEP_CHANNELS, Geometry, Method, Taps, windows};
 use crate::native::gemm::{Addend, Columns, Product, Repeats, Rows, WHOLE};
 use crate::native::memory::At;
@@ -31,6 +32,7 @@ impl Kernel for BackwardInput<'_> {
             match b.method {
                 Method::Pointwise => pointwise::<S>(b),
                 Method::Taps(taps) => by_taps::<S>(b, taps),
+                Method::Winograd => by_tiles::<S>(b),
                 Method::Windows => windows::backward_input::<S>(b),
                 Method::Depthwise => {}
                 Method::Copy => copy::<S>(b),
@@ -128,5 +130,28 @@ unsafe fn copy<S: Simd>(b: &BackwardInput<'_>) {
             }
             S::store_upto(to.add(i), value, count - i);
         }
+    }
+}
+
+#[inline(always)]
+unsafe fn by_tiles<S: Simd>(b: &BackwardInput<'_>) {
+    let g = b.g;
+    unsafe {
+        let convolve = Convolve {
+            height: g.in_h,
+            width: g.in_w,
+            depth: g.out_c,
+            channels: g.in_c,
+            x: b.dz.add(b.first_image * g.out_elements()),
+            y: b.dx.add(b.first_image * g.in_elements() + b.first_col),
+            images: b.images,
+            weight: b.weight.add(b.first_col * g.taps() * g.out_c),
+            turned: true,
+            cols: b.cols,
+            addend: Addend::result_if(b.accumulate),
+            activation: None,
+            scratch: b.scratch,
+        };
+        convolve.run::<S>();
     }
 }

@@ -1,7 +1,7 @@
 //! A block of a weight gradient: some output and input channels (or taps), over some images.
 
 use super::taps::TapWeights;
-use super::{DEEP_CHANNELS, Geometry, Method, Taps, windows};
+use super::{DEEP_CHANNELS, Geometry, Method, Taps, windows, winograd};
 use crate::native::depthwise;
 use crate::native::gemm::{Addend, Columns, Product, Repeats, Rows, Segment, WHOLE};
 use crate::native::memory::At;
@@ -38,6 +38,7 @@ pub(crate) fn weight_blocks(method: &Method, g: &Geometry, lanes: usize, width: 
         // A large image is read from memory once, for all blocks; several small ones stay in cache.
         Method::Taps(taps) if taps.input.is_some() => 1,
         Method::Taps(_) => g.out_c.div_ceil(BLOCK_OUT) * g.taps(),
+        Method::Winograd => winograd::blocks(g),
         Method::Windows => 1,
         Method::Depthwise => depthwise::blocks(g, lanes),
         Method::Copy => 0,
@@ -58,6 +59,7 @@ impl Kernel for BackwardWeight<'_> {
                     let outs = (b.g.out_c - first_out).min(BLOCK_OUT);
                     one_tap::<S>(b, taps, tap, first_out, outs, b.first_image, b.images, b.accumulate);
                 }
+                Method::Winograd => winograd::backward_weight::<S>(b),
                 Method::Windows => windows::backward_weight::<S>(b),
                 Method::Depthwise | Method::Copy => {}
             }

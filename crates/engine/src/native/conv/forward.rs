@@ -1,5 +1,6 @@
 //! The forward pass of some images and some output channels.
 
+use super::winograd::Convolve;
 use super::{Geometry, Method, Taps, windows};
 use crate::native::depthwise;
 use crate::native::gemm::{Addend, Columns, Product, Repeats, Rows, WHOLE};
@@ -72,6 +73,7 @@ impl Kernel for Forward<'_> {
             match f.method {
                 Method::Pointwise => pointwise::<S>(f, &region),
                 Method::Taps(taps) => by_taps::<S>(f, taps),
+                Method::Winograd => by_tiles::<S>(f),
                 Method::Windows => windows::forward::<S>(f),
                 Method::Depthwise => depthwise::forward::<S>(f),
                 Method::Copy => {
@@ -153,5 +155,28 @@ unsafe fn by_taps<S: Simd>(f: &Forward<'_>, taps: &Taps) {
                 });
             }
         }
+    }
+}
+
+#[inline(always)]
+unsafe fn by_tiles<S: Simd>(f: &Forward<'_>) {
+    let g = f.g;
+    unsafe {
+        let convolve = Convolve {
+            height: g.in_h,
+            width: g.in_w,
+            depth: g.in_c,
+            channels: g.out_c,
+            x: f.x.add(f.first_image * g.in_elements()),
+            y: f.z.add(f.first_image * g.out_elements() + f.first_col),
+            images: f.images,
+            weight: f.weight.add(f.first_col * g.depth()),
+            turned: false,
+            cols: f.cols,
+            addend: f.addend(f.first_col),
+            activation: f.activation(),
+            scratch: f.scratch,
+        };
+        convolve.run::<S>();
     }
 }

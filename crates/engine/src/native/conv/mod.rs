@@ -10,6 +10,7 @@ mod forward;
 mod pack;
 mod taps;
 mod windows;
+mod winograd;
 
 pub(crate) use backward_input::BackwardInput;
 pub(crate) use backward_weight::{BackwardWeight, weight_blocks};
@@ -17,6 +18,7 @@ pub(crate) use forward::{Epilogue, Forward};
 pub(crate) use pack::{Pack, Panel, packed_len, panels};
 pub(crate) use taps::Taps;
 pub(crate) use windows::WINDOW_ROWS;
+pub(crate) use winograd::multiplications;
 
 use super::memory::{ALIGN, READ_AHEAD};
 
@@ -88,6 +90,8 @@ pub(crate) enum Method {
     Pointwise,
     /// A product per stretch of neighbouring outputs, whose depth is the kernel taps inside the image.
     Taps(Taps),
+    /// 3x3, stride 1, many channels: fewer multiplications, by tiles.
+    Winograd,
     /// Groups: the windows are copied into a matrix, some rows at a time (im2col).
     Windows,
     /// One input channel per output channel.
@@ -125,6 +129,8 @@ impl Method {
             Method::Windows
         } else if g.kernel == 1 && g.stride == 1 && g.padding == 0 {
             Method::Pointwise
+        } else if winograd::suits(g) {
+            Method::Winograd
         } else {
             Method::Taps(Taps::new(g))
         }
@@ -137,13 +143,13 @@ impl Method {
             Method::Copy => WeightOrder::Torch,
             Method::Windows => WeightOrder::TapsThenIn,
             Method::Taps(_) if g.in_c < DEEP_CHANNELS => WeightOrder::TapsThenIn,
-            Method::Taps(_) | Method::Pointwise => WeightOrder::InPanels { width },
+            Method::Taps(_) | Method::Winograd | Method::Pointwise => WeightOrder::InPanels { width },
         }
     }
 
     /// Whether forward reads a packed copy of the weights even in training.
     pub fn packs(&self) -> bool {
-        matches!(self, Method::Pointwise | Method::Taps(_) | Method::Windows)
+        matches!(self, Method::Pointwise | Method::Taps(_) | Method::Winograd | Method::Windows)
     }
 
     /// Floats of scratch that a thread needs.
@@ -151,6 +157,7 @@ impl Method {
         let floats = match self {
             Method::Windows => WINDOW_ROWS * g.depth(),
             Method::Taps(taps) => taps.scratch(),
+            Method::Winograd => winograd::scratch(g),
             _ => return 0,
         };
         // The matrix kernel reads whole vectors: not into the next thread's scratch.
