@@ -1,6 +1,7 @@
 //! What logged models can be searched and ordered by.
 
 use super::{Comparison, Filter, Order, TextTest};
+use crate::error::ApiError;
 
 /// Conditions on logged models.
 pub type LoggedModelFilter = Filter<LoggedModelClause>;
@@ -75,6 +76,60 @@ pub enum LoggedModelTime {
     Creation,
     /// `last_updated_timestamp`, `last_updated_time`
     LastUpdated,
+}
+
+impl LoggedModelOrder {
+    /// A term from what a request says: an attribute or `metrics.` and a metric, and the data set that a metric was measured on.
+    ///
+    /// # Errors
+    /// An unknown attribute; another entity than metrics; a digest without a name.
+    pub fn parse(field: &str, ascending: bool, dataset_name: Option<&str>, dataset_digest: Option<&str>) -> Result<Self, ApiError> {
+        if field.is_empty() {
+            return Err(ApiError::invalid("`field_name` in the `order_by` clause must be specified."));
+        }
+        let field = match field.split_once('.') {
+            Some(("metrics", key)) => {
+                if dataset_digest.is_some() && dataset_name.is_none() {
+                    return Err(ApiError::invalid("`dataset_digest` can only be specified if `dataset_name` is also specified."));
+                }
+                LoggedModelOrderField::Metric {
+                    key: key.into(),
+                    dataset_name: dataset_name.map(Into::into),
+                    dataset_digest: dataset_digest.map(Into::into),
+                }
+            }
+            Some((entity, _)) => {
+                return Err(ApiError::invalid(format!("Invalid order by field name: {entity}, only `metrics.<name>` is allowed.")));
+            }
+            None => match attribute(field.trim()) {
+                Some(Attribute::Text(field)) => LoggedModelOrderField::Text(field),
+                Some(Attribute::Time(field)) => LoggedModelOrderField::Time(field),
+                None => return Err(ApiError::invalid(format!("Invalid order by field name: {}.", field.trim()))),
+            },
+        };
+        Ok(Self { field, ascending })
+    }
+}
+
+/// A logged model's attribute, of either type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attribute {
+    Text(LoggedModelText),
+    Time(LoggedModelTime),
+}
+
+/// The attribute of a name.
+pub(super) fn attribute(name: &str) -> Option<Attribute> {
+    Some(match name {
+        "name" => Attribute::Text(LoggedModelText::Name),
+        "model_id" => Attribute::Text(LoggedModelText::ModelId),
+        "model_type" => Attribute::Text(LoggedModelText::ModelType),
+        "status" => Attribute::Text(LoggedModelText::Status),
+        "source_run_id" => Attribute::Text(LoggedModelText::SourceRunId),
+        "creation_timestamp" | "creation_time" => Attribute::Time(LoggedModelTime::Creation),
+        "last_updated_timestamp" | "last_updated_time" => Attribute::Time(LoggedModelTime::LastUpdated),
+        _ => return None,
+    })
 }
 
 /// What logged models can be ordered by; those that lack the value come last. Then they come by creation time, newest
