@@ -15,80 +15,35 @@
 //! double quotes; string values stand in single or double quotes and are taken as they are, without escapes, as MLflow does.
 //! All clauses must hold, whether AND stands between them or not. There is no OR, no NOT and no nesting, so parsing needs no recursion and cannot overflow the stack.
 
+mod experiments;
 mod field;
+mod logged_models;
+mod model_versions;
 mod parse;
+mod registered_models;
+mod runs;
 mod token;
+mod value;
 
-pub use field::{DatasetField, NumberField, TextField};
+pub use experiments::{ExperimentClause, ExperimentFilter, ExperimentOrder, ExperimentOrderField, ExperimentTime};
+pub use logged_models::{LoggedModelClause, LoggedModelFilter, LoggedModelOrder, LoggedModelOrderField, LoggedModelText, LoggedModelTime};
+pub use model_versions::{ModelVersionClause, ModelVersionFilter, ModelVersionOrder, ModelVersionOrderField, ModelVersionText};
+pub use registered_models::{RegisteredModelClause, RegisteredModelFilter, RegisteredModelOrder, RegisteredModelOrderField};
+pub use runs::{Clause, DatasetField, NumberField, OrderField, RunFilter, RunOrder, TextField};
 
 use crate::error::ApiError;
 
 /// A parsed filter: all clauses must hold. The default has none and lets everything through.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RunFilter {
-    /// The clauses.
-    pub clauses: Vec<Clause>,
-}
-
-impl RunFilter {
-    /// Parses a filter for runs; blank text lets everything through.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::filter(text)
-    }
-}
-
-/// One condition on a run. A run that lacks the key never matches, except for [`TextTest::Missing`].
 #[derive(Debug, Clone, PartialEq)]
-pub enum Clause {
-    /// On the latest value of a metric; NaN matches only `!=`.
-    Metric {
-        /// The metric.
-        key: String,
-        /// How to compare.
-        comparison: Comparison,
-        /// With what.
-        value: f64,
-    },
-    /// On a param's text.
-    Param {
-        /// The param.
-        key: String,
-        /// The condition.
-        test: TextTest,
-    },
-    /// On a tag's text.
-    Tag {
-        /// The tag.
-        key: String,
-        /// The condition.
-        test: TextTest,
-    },
-    /// On a text attribute of the run.
-    Text {
-        /// Which.
-        field: TextField,
-        /// The condition.
-        test: TextTest,
-    },
-    /// On a numeric attribute of the run.
-    Number {
-        /// Which.
-        field: NumberField,
-        /// How to compare.
-        comparison: Comparison,
-        /// With what.
-        value: f64,
-    },
-    /// On any of the run's data sets.
-    Dataset {
-        /// What of it.
-        field: DatasetField,
-        /// The condition.
-        test: TextTest,
-    },
+pub struct Filter<C> {
+    /// The clauses.
+    pub clauses: Vec<C>,
+}
+
+impl<C> Default for Filter<C> {
+    fn default() -> Self {
+        Self { clauses: vec![] }
+    }
 }
 
 /// How numbers are compared.
@@ -143,55 +98,43 @@ pub enum TextTest {
     Present,
 }
 
+/// A condition on a number that names something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdTest {
+    /// `= '1'`
+    Equal(i64),
+    /// `!= '1'`
+    NotEqual(i64),
+    /// `IN ('1', '2')`, never empty.
+    In(Vec<i64>),
+    /// `NOT IN ('1', '2')`, never empty.
+    NotIn(Vec<i64>),
+}
+
 /// One term of an order. Those that lack the key come last, NaN before them, in both directions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RunOrder {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Order<F> {
     /// By what.
-    pub field: OrderField,
+    pub field: F,
     /// Smallest first.
     pub ascending: bool,
 }
 
-impl RunOrder {
-    /// Parses one term, for example `metrics.val_accuracy DESC`; the direction is ascending if absent.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::order(text)
-    }
-
-    /// Parses a list of terms.
-    ///
-    /// # Errors
-    /// As [`Self::parse`]; a field that comes twice.
-    pub fn parse_all(texts: &[impl AsRef<str>]) -> Result<Vec<Self>, ApiError> {
-        let mut orders: Vec<Self> = vec![];
-        for text in texts {
-            let order = Self::parse(text.as_ref())?;
-            if orders.iter().any(|earlier| earlier.field == order.field) {
-                let all: Vec<String> = texts.iter().map(|text| crate::validate::python_string(text.as_ref())).collect();
-                return Err(ApiError::invalid(format!("`order_by` contains duplicate fields: [{}]", all.join(", "))));
-            }
-            orders.push(order);
+/// Parses the terms of an order, of which none may come twice.
+fn all_orders<F: PartialEq>(
+    texts: &[impl AsRef<str>],
+    parse: impl Fn(&str) -> Result<Order<F>, SearchError>,
+) -> Result<Vec<Order<F>>, ApiError> {
+    let mut orders: Vec<Order<F>> = vec![];
+    for text in texts {
+        let order = parse(text.as_ref())?;
+        if orders.iter().any(|earlier| earlier.field == order.field) {
+            let all: Vec<String> = texts.iter().map(|text| crate::validate::python_string(text.as_ref())).collect();
+            return Err(ApiError::invalid(format!("`order_by` contains duplicate fields: [{}]", all.join(", "))));
         }
-        Ok(orders)
+        orders.push(order);
     }
-}
-
-/// What runs can be ordered by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum OrderField {
-    /// The latest value of a metric.
-    Metric(String),
-    /// A param's text.
-    Param(String),
-    /// A tag's text.
-    Tag(String),
-    /// A text attribute.
-    Text(TextField),
-    /// A numeric attribute.
-    Number(NumberField),
+    Ok(orders)
 }
 
 /// A filter or order that cannot be understood.

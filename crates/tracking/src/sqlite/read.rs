@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use anmok_protocol::{
-    ApiError, Dataset, DatasetInput, Experiment, ExperimentTag, InputTag, Metric, Param, Run, RunData, RunInfo, RunInputs, RunTag,
+    ApiError, Dataset, DatasetInput, Experiment, ExperimentTag, InputTag, Metric, Param, Run, RunData, RunInfo, RunInputs, RunOutputs,
+    RunTag,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
@@ -91,8 +92,10 @@ pub(super) fn run(connection: &Connection, locations: &Locations, run_id: &str) 
 pub(super) fn filled(connection: &Connection, infos: Vec<(i64, RunInfo)>) -> Result<Vec<Run>, Failure> {
     let ids = json_array(infos.iter().map(|(run, _)| *run));
     let places: HashMap<i64, usize> = infos.iter().enumerate().map(|(place, (run, _))| (*run, place)).collect();
-    let mut runs: Vec<Run> =
-        infos.into_iter().map(|(_, info)| Run { info, data: RunData::default(), inputs: RunInputs::default() }).collect();
+    let mut runs: Vec<Run> = infos
+        .into_iter()
+        .map(|(_, info)| Run { info, data: RunData::default(), inputs: RunInputs::default(), outputs: RunOutputs::default() })
+        .collect();
     each(connection, METRICS, &ids, &places, &mut runs, |run, row| {
         run.data.metrics.push(metric_row(row)?);
         Ok(())
