@@ -5,7 +5,8 @@
 //!
 //! - [`store`]: the trait, and what is asked of it
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
-//! - `sqlite`: the embedded store, in our own schema
+//! - `sql`: the statements, in our own schema, and the trait on top of them
+//! - `sqlite`: the embedded database
 //! - [`artifact`]: a run's files
 //! - [`writer`]: one run's non-blocking log
 //! - [`error`]: what can go wrong, each with what to do
@@ -13,6 +14,7 @@
 pub mod artifact;
 pub mod error;
 mod run_name;
+mod sql;
 mod sqlite;
 pub mod store;
 pub mod uri;

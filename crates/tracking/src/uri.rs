@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::TrackingError;
-use crate::sqlite::SqliteStore;
+use crate::sqlite;
 use crate::store::RunStore;
 
 /// Opens the store that a tracking URI names.
@@ -20,7 +20,7 @@ pub fn open(uri: &str, options: &StoreOptions) -> Result<Box<dyn RunStore>, Trac
         })
     };
     match uri.parse()? {
-        StoreUri::Sqlite(path) => Ok(Box::new(SqliteStore::open(&path, options)?)),
+        StoreUri::Sqlite(path) => Ok(Box::new(sqlite::open(&path, options)?)),
         StoreUri::Postgres(_) => not_yet("tracking to PostgreSQL"),
         StoreUri::Http(_) => not_yet("tracking to a server"),
     }

@@ -5,8 +5,9 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::failure::{At, Failure};
+use super::failure::{At, failure};
 use crate::error::TrackingError;
+use crate::sql::Failure;
 
 /// "Anmk", in the header of every database of ours.
 pub(super) const APPLICATION_ID: i64 = 0x416e_6d6b;
@@ -99,24 +100,23 @@ pub(super) fn prepare(
 ) -> Result<(), TrackingError> {
     let doing = "opening the tracking database";
     let newest = migrations.len() as i64;
-    if at.result(doing, ownership(connection))?.check(at, newest)? == newest {
+    if at.result(doing, ownership(connection).map_err(failure))?.check(at, newest)? == newest {
         return Ok(());
     }
-    let transaction = at.result(doing, connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Failure::from))?;
+    let transaction = at.result(doing, connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure))?;
     // Another process may have been faster while this one waited for the lock.
-    let found = at.result(doing, ownership(&transaction))?.check(at, newest)?;
+    let found = at.result(doing, ownership(&transaction).map_err(failure))?.check(at, newest)?;
     let done = migrate(&transaction, migrations, found).and_then(|()| if found == 0 { first(&transaction) } else { Ok(()) });
     at.result("bringing the tracking database up to date", done)?;
-    at.result(doing, transaction.commit().map_err(Failure::from))
+    at.result(doing, transaction.commit().map_err(failure))
 }
 
 fn migrate(connection: &Connection, migrations: &[&str], found: i64) -> Result<(), Failure> {
     for migration in migrations.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        connection.execute_batch(migration)?;
+        connection.execute_batch(migration).map_err(failure)?;
     }
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", migrations.len() as i64)?;
-    Ok(())
+    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(failure)?;
+    connection.pragma_update(None, "user_version", migrations.len() as i64).map_err(failure)
 }
 
 /// What a database says of itself.
@@ -126,7 +126,7 @@ struct Ownership {
     tables: Vec<String>,
 }
 
-fn ownership(connection: &Connection) -> Result<Ownership, Failure> {
+fn ownership(connection: &Connection) -> rusqlite::Result<Ownership> {
     let application_id = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let schema = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let mut statement =
@@ -175,7 +175,7 @@ mod tests {
         let one = "CREATE TABLE anmok_a (x INTEGER)";
         let two = "ALTER TABLE anmok_a ADD COLUMN y INTEGER NOT NULL DEFAULT 7; UPDATE anmok_a SET x = x + 1";
         let broken = "UPDATE anmok_a SET x = 100; SELECT nonsense";
-        let fill = |connection: &Connection| Ok(connection.execute_batch("INSERT INTO anmok_a VALUES (1)")?);
+        let fill = |connection: &Connection| connection.execute_batch("INSERT INTO anmok_a VALUES (1)").map_err(failure);
         let rows = |connection: &Connection, sql: &str| -> Vec<i64> {
             connection.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
         };

@@ -2,10 +2,9 @@
 
 use anmok_protocol::search::{Clause, DatasetField, NumberField, OrderField, TextField, TextTest};
 use anmok_protocol::{ApiError, DATASET_CONTEXT_TAG, Experiment, LifecycleStage, Run, ViewType, validate};
-use rusqlite::types::{ToSqlOutput, Value};
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use serde::{Deserialize, Serialize};
 
+use super::connection::{Connection, Dialect, Row, Value};
 use super::failure::Failure;
 use super::location::Locations;
 use super::{page, read};
@@ -15,16 +14,20 @@ use crate::store::{ExperimentQuery, Page, RunQuery};
 const PATTERN_BYTES: usize = 50_000;
 
 /// A statement in the making. Every value is a parameter; none is ever part of the text.
-#[derive(Default)]
 struct Sql {
+    dialect: Dialect,
     joins: String,
     conditions: Vec<String>,
-    parameters: Vec<Value>,
+    parameters: Vec<Value<'static>>,
 }
 
 impl Sql {
+    fn new(dialect: Dialect) -> Self {
+        Self { dialect, joins: String::new(), conditions: vec![], parameters: vec![] }
+    }
+
     /// Adds a parameter and gives its place in the text.
-    fn bind(&mut self, value: impl Into<Value>) -> String {
+    fn bind(&mut self, value: impl Into<Value<'static>>) -> String {
         self.parameters.push(value.into());
         format!("?{}", self.parameters.len())
     }
@@ -39,7 +42,7 @@ impl Sql {
             ViewType::DeletedOnly => LifecycleStage::Deleted,
             ViewType::All => return,
         };
-        let place = self.bind(stage.name().to_string());
+        let place = self.bind(stage.name());
         self.require(format!("{column} = {place}"));
     }
 
@@ -51,18 +54,19 @@ impl Sql {
             TextTest::Like(pattern) | TextTest::ILike(pattern) if pattern.len() > PATTERN_BYTES => {
                 return Err(ApiError::invalid(format!("a LIKE pattern can have at most {PATTERN_BYTES} bytes, got {}", pattern.len())));
             }
-            TextTest::Like(pattern) => format!("{expression} LIKE {}", self.bind(pattern.clone())),
-            TextTest::ILike(pattern) => format!("lower({expression}) LIKE lower({})", self.bind(pattern.clone())),
-            TextTest::In(list) => format!("{expression} IN ({})", self.list(list)),
-            TextTest::NotIn(list) => format!("{expression} NOT IN ({})", self.list(list)),
+            TextTest::Like(pattern) => format!("{expression} LIKE {}{}", self.bind(pattern.clone()), self.dialect.no_escape()),
+            TextTest::ILike(pattern) => {
+                format!("lower({expression}) LIKE lower({}){}", self.bind(pattern.clone()), self.dialect.no_escape())
+            }
+            TextTest::In(list) => format!("{expression} IN {}", self.list(list)),
+            TextTest::NotIn(list) => format!("{expression} NOT IN {}", self.list(list)),
             TextTest::Missing => format!("{expression} IS NULL"),
             TextTest::Present => format!("{expression} IS NOT NULL"),
         })
     }
 
     fn list(&mut self, list: &[String]) -> String {
-        let json = format!("[{}]", list.iter().map(|text| validate::json_string(text)).collect::<Vec<_>>().join(","));
-        format!("SELECT value FROM json_each({})", self.bind(json))
+        format!("(SELECT value FROM json_each({}))", self.bind(list.to_vec()))
     }
 
     fn where_clause(&self) -> String {
@@ -97,22 +101,21 @@ enum Scalar {
 }
 
 impl Scalar {
-    fn read(row: &Row, column: usize) -> rusqlite::Result<Self> {
-        Ok(match row.get(column)? {
-            Value::Integer(value) => Self::I(value),
+    fn read(row: &dyn Row, column: usize) -> Result<Self, Failure> {
+        Ok(match row.value(column)? {
             Value::Real(value) => Self::R(value),
-            Value::Text(value) => Self::T(value),
-            Value::Null | Value::Blob(_) => Self::I(0),
+            Value::Text(value) => Self::T(value.into_owned()),
+            _ => Self::I(row.integer(column)?),
         })
     }
 }
 
-impl From<Scalar> for Value {
+impl From<Scalar> for Value<'_> {
     fn from(scalar: Scalar) -> Self {
         match scalar {
-            Scalar::I(value) => Self::Integer(value),
-            Scalar::R(value) => Self::Real(value),
-            Scalar::T(value) => Self::Text(value),
+            Scalar::I(value) => value.into(),
+            Scalar::R(value) => value.into(),
+            Scalar::T(value) => value.into(),
         }
     }
 }
@@ -156,12 +159,12 @@ impl Sql {
     /// Runs `SELECT columns, sort keys FROM from ...`, and gives the rows read and the next page's token.
     fn page<T>(
         &self,
-        connection: &Connection,
+        connection: &mut dyn Connection,
         columns: &str,
         from: &str,
         sort: &[SortKey],
         max_results: usize,
-        mut read: impl FnMut(&Row) -> rusqlite::Result<T>,
+        mut read: impl FnMut(&dyn Row) -> Result<T, Failure>,
     ) -> Result<(Vec<T>, Option<String>), Failure> {
         let keys: Vec<&str> = sort.iter().map(|key| key.expression.as_str()).collect();
         let first_key = columns.split(',').count();
@@ -173,49 +176,43 @@ impl Sql {
             Self::order_clause(sort),
             max_results + 1
         );
-        let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params_from_iter(self.parameters.iter().map(Bound)))?;
         let mut items = vec![];
         let mut last: Vec<Scalar> = vec![];
-        while let Some(row) = rows.next()? {
+        let mut more = false;
+        connection.query(&sql, &self.parameters, &mut |row| {
             if items.len() == max_results {
-                let token = page::token(&Position { order: order_digest(sort), keys: last })?;
-                return Ok((items, Some(token)));
+                more = true;
+                return Ok(());
             }
             items.push(read(row)?);
             if items.len() == max_results {
                 last = (0..sort.len()).map(|at| Scalar::read(row, first_key + at)).collect::<Result<_, _>>()?;
             }
-        }
-        Ok((items, None))
+            Ok(())
+        })?;
+        let token = if more { Some(page::token(&Position { order: order_digest(sort), keys: last })?) } else { None };
+        Ok((items, token))
     }
 }
 
-struct Bound<'a>(&'a Value);
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(self.0.into()))
-    }
-}
-
-pub(super) fn experiments(connection: &Connection, locations: &Locations, query: &ExperimentQuery) -> Result<Page<Experiment>, Failure> {
-    let mut sql = Sql::default();
+pub(super) fn experiments(
+    connection: &mut dyn Connection,
+    locations: &Locations,
+    query: &ExperimentQuery,
+) -> Result<Page<Experiment>, Failure> {
+    let mut sql = Sql::new(connection.dialect());
     sql.require_view("lifecycle_stage", query.view);
     let sort = [SortKey::new("creation_time", true), SortKey::new("experiment", false)];
     sql.require_after(&sort, query.page_token.as_deref())?;
-    let (mut items, next_page_token) =
+    let (found, next_page_token) =
         sql.page(connection, read::EXPERIMENT_COLUMNS, "anmok_experiments", &sort, query.max_results, |row| {
             read::experiment_row(row, locations)
         })?;
-    for experiment in &mut items {
-        experiment.tags = read::experiment_tags(connection, &experiment.experiment_id)?;
-    }
-    Ok(Page { items, next_page_token })
+    Ok(Page { items: read::experiments_with_tags(connection, found)?, next_page_token })
 }
 
-pub(super) fn runs(connection: &Connection, locations: &Locations, query: &RunQuery) -> Result<Page<Run>, Failure> {
-    let mut sql = Sql::default();
+pub(super) fn runs(connection: &mut dyn Connection, locations: &Locations, query: &RunQuery) -> Result<Page<Run>, Failure> {
+    let mut sql = Sql::new(connection.dialect());
     let experiments: Vec<i64> = query.experiment_ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<_, _>>()?;
     match experiments[..] {
         // Said plainly, so that the index can give the default order without sorting.
@@ -224,7 +221,7 @@ pub(super) fn runs(connection: &Connection, locations: &Locations, query: &RunQu
             sql.require(format!("r.experiment = {place}"));
         }
         _ => {
-            let place = sql.bind(read::json_array(experiments.iter().copied()));
+            let place = sql.bind(experiments);
             sql.require(format!("r.experiment IN (SELECT value FROM json_each({place}))"));
         }
     }
@@ -246,7 +243,7 @@ impl Sql {
             Clause::Metric { key, comparison, value } => {
                 let (key, value) = (self.key(key), self.bind(*value));
                 // NaN is stored as 0: it must pass no comparison but "not equal".
-                let nan = if comparison.symbol() == "!=" { "OR m.is_nan" } else { "AND NOT m.is_nan" };
+                let nan = if comparison.symbol() == "!=" { "OR m.is_nan = 1" } else { "AND m.is_nan = 0" };
                 format!(
                     "EXISTS (SELECT 1 FROM anmok_latest_metrics m WHERE m.run = r.run AND m.key = {key} AND (m.value {} {value} {nan}))",
                     comparison.symbol()
@@ -259,10 +256,11 @@ impl Sql {
                 self.test(&expression, test)?
             }
             Clause::Number { field, comparison, value } => {
-                format!("{} {} {}", number(*field), comparison.symbol(), self.bind(*value))
+                // Told the type, because PostgreSQL would take the column's own and refuse a fraction.
+                format!("{} {} CAST({} AS DOUBLE PRECISION)", number(*field), comparison.symbol(), self.bind(*value))
             }
             Clause::Dataset { field: DatasetField::Context, test } => {
-                let (context, condition) = (self.bind(DATASET_CONTEXT_TAG.to_string()), self.test("t.value", test)?);
+                let (context, condition) = (self.bind(DATASET_CONTEXT_TAG), self.test("t.value", test)?);
                 format!(
                     "EXISTS (SELECT 1 FROM anmok_inputs i JOIN anmok_input_tags t USING (input)
                      WHERE i.run = r.run AND t.key = {context} AND {condition})"
@@ -324,7 +322,7 @@ impl Sql {
                     continue;
                 }
                 OrderField::Number(NumberField::EndTime) => {
-                    sort.push(SortKey::new("(r.end_time IS NULL)", false));
+                    sort.push(SortKey::new(missing("r.end_time"), false));
                     sort.push(SortKey::new("COALESCE(r.end_time, 0)", descending));
                     continue;
                 }
@@ -337,7 +335,7 @@ impl Sql {
                 sort.push(SortKey::new(format!("(CASE WHEN s{at}.value IS NULL THEN 2 ELSE s{at}.is_nan END)"), false));
                 sort.push(SortKey::new(format!("COALESCE(s{at}.value, 0.0)"), descending));
             } else {
-                sort.push(SortKey::new(format!("(s{at}.value IS NULL)"), false));
+                sort.push(SortKey::new(missing(&format!("s{at}.value")), false));
                 sort.push(SortKey::new(format!("COALESCE(s{at}.value, '')"), descending));
             }
         }
@@ -347,6 +345,11 @@ impl Sql {
         sort.push(SortKey::new("r.run_id", false));
         sort
     }
+}
+
+/// 1 where an expression is NULL, 0 elsewhere.
+fn missing(expression: &str) -> String {
+    format!("(CASE WHEN {expression} IS NULL THEN 1 ELSE 0 END)")
 }
 
 fn number(field: NumberField) -> &'static str {

@@ -1,5 +1,5 @@
-//! Artifact locations: stored relative to the database's folder where they lie in it, so that a project can be moved or
-//! copied as a whole; resolved when read.
+//! Artifact locations: stored relative to the folder of a database file where they lie in it, so that a project can be moved
+//! or copied as a whole; resolved when read. A database that is no file stores them as they are.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -10,28 +10,38 @@ use crate::error::TrackingError;
 const RELATIVE: &str = "./";
 
 #[derive(Debug, Clone)]
-pub(super) struct Locations {
+pub(crate) struct Locations {
     /// The database's folder as a `file://` URI.
     folder_uri: String,
-    folder: PathBuf,
+    /// `None` for a database that is no file.
+    folder: Option<PathBuf>,
     /// Where new experiments' artifacts go, as it is stored.
     root: String,
 }
 
 impl Locations {
-    /// `artifact_root`, or the folder `NAME-artifacts` beside the database `NAME.db`.
-    pub fn new(database: &Path, artifact_root: Option<&str>) -> Result<Self, TrackingError> {
+    /// Of a database file: `artifact_root`, or the folder `NAME-artifacts` beside the database `NAME.db`.
+    pub fn beside(database: &Path, artifact_root: Option<&str>) -> Result<Self, TrackingError> {
         let folder = database.parent().unwrap_or(Path::new("/")).to_path_buf();
-        let mut locations = Self { folder_uri: file_uri(&folder), folder, root: String::new() };
-        locations.root = match artifact_root {
-            Some(root) => locations.stored(root)?,
-            None => {
-                let mut name = database.file_stem().unwrap_or_default().to_os_string();
-                name.push("-artifacts");
-                locations.stored_folder(&locations.folder.join(name))
-            }
+        let mut name = database.file_stem().unwrap_or_default().to_os_string();
+        name.push("-artifacts");
+        let default = folder.join(name);
+        Self { folder_uri: file_uri(&folder), folder: Some(folder), root: String::new() }.with_root(artifact_root, &default)
+    }
+
+    /// Of a database on a server: `artifact_root`, or the folder `anmok-artifacts` in the working directory.
+    pub fn of_server(artifact_root: Option<&str>) -> Result<Self, TrackingError> {
+        let default = Path::new("anmok-artifacts");
+        let default = std::path::absolute(default).map_err(|error| TrackingError::io("finding the folder of", default, error))?;
+        Self { folder_uri: "file:///".into(), folder: None, root: String::new() }.with_root(artifact_root, &default)
+    }
+
+    fn with_root(mut self, artifact_root: Option<&str>, default: &Path) -> Result<Self, TrackingError> {
+        self.root = match artifact_root {
+            Some(root) => self.stored(root)?,
+            None => self.stored_folder(default),
         };
-        Ok(locations)
+        Ok(self)
     }
 
     /// As it is stored: a URI as it is, a folder below the database's own as a relative path.
@@ -43,8 +53,8 @@ impl Locations {
     }
 
     fn stored_folder(&self, folder: &Path) -> String {
-        match folder.strip_prefix(&self.folder) {
-            Ok(below) if below.components().all(|part| matches!(part, Component::Normal(_))) && !below.as_os_str().is_empty() => {
+        match self.folder.as_ref().map(|own| folder.strip_prefix(own)) {
+            Some(Ok(below)) if below.components().all(|part| matches!(part, Component::Normal(_))) && !below.as_os_str().is_empty() => {
                 let uri = file_uri(folder);
                 format!("{RELATIVE}{}", uri[self.folder_uri.len()..].trim_start_matches('/'))
             }
