@@ -6,13 +6,14 @@
 //! - [`store`]: the trait, and what is asked of it
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
 //! - `sql`: the statements, in our own schema, and the trait on top of them
-//! - `sqlite`: the embedded database
+//! - `sqlite`, `postgres`: the two databases
 //! - [`artifact`]: a run's files
 //! - [`writer`]: one run's non-blocking log
 //! - [`error`]: what can go wrong, each with what to do
 
 pub mod artifact;
 pub mod error;
+mod postgres;
 mod run_name;
 mod sql;
 mod sqlite;

@@ -218,9 +218,4 @@ impl dyn Connection + '_ {
         })?;
         Ok(all)
     }
-
-    /// The number of one key.
-    pub fn key(&mut self, name: &str) -> Result<i64, Failure> {
-        self.keys(&[name])?.pop().ok_or_else(|| Failure::other("a key has no number"))
-    }
 }

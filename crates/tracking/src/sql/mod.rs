@@ -7,8 +7,6 @@
 //! - [`location`]: artifact locations as they are stored and shown
 //! - [`page`]: page tokens
 
-#![expect(dead_code, reason = "PostgreSQL, in the next commit, uses the rest")]
-
 mod connection;
 mod failure;
 mod location;

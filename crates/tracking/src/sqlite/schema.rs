@@ -138,10 +138,10 @@ fn ownership(connection: &Connection) -> rusqlite::Result<Ownership> {
 impl Ownership {
     /// The schema's version, 0 for an empty file; an error if it is not ours.
     fn check(&self, at: &At, known: i64) -> Result<i64, TrackingError> {
-        let path = at.path.clone();
+        let database = at.path.display().to_string();
         if self.application_id == APPLICATION_ID {
             return if self.schema > known {
-                Err(TrackingError::NewerSchema { path, found: self.schema, known })
+                Err(TrackingError::NewerSchema { database, found: self.schema, known })
             } else {
                 Ok(self.schema.max(0))
             };
@@ -150,13 +150,13 @@ impl Ownership {
             return Ok(0);
         }
         if self.tables.iter().any(|table| table == "alembic_version") && self.tables.iter().any(|table| table == "experiments") {
-            return Err(TrackingError::MlflowDatabase { path });
+            return Err(TrackingError::MlflowDatabase { database });
         }
         let mut tables = self.tables.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         if self.tables.len() > 5 {
             tables += ", ...";
         }
-        Err(TrackingError::ForeignDatabase { path, tables })
+        Err(TrackingError::ForeignDatabase { database, tables })
     }
 }
 
