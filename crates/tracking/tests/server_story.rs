@@ -317,7 +317,8 @@ fn search_for_logged_models(store: &dyn Store) {
     let run_id = new_run(store, &experiment_id);
     // name, type, param, tag, points of (metric, value, timestamp, step, data set)
     type Point = (&'static str, f64, i64, i64, Option<(&'static str, &'static str)>);
-    let models: [(&str, Option<&str>, &str, &str, &[Point]); 4] = [
+    type Made = (&'static str, Option<&'static str>, &'static str, &'static str, &'static [Point]);
+    let models: [Made; 4] = [
         ("a", Some("Agent"), "18", "x", &[("acc", 0.9, 1, 1, Some(("CIFAR10", "1"))), ("acc", 0.2, 2, 2, Some(("SVHN", "7")))]),
         ("b", None, "34", "y", &[("acc", 0.5, 1, 1, Some(("CIFAR10", "2")))]),
         ("c", Some("Classifier"), "50", "x", &[("acc", f64::NAN, 1, 1, None), ("loss", 3.0, 1, 1, None)]),
