@@ -23,7 +23,8 @@ evaluate: ## Evaluate the model of a run: make evaluate RUN_ID=...
 	@test -n "$(RUN_ID)" || { echo "which run? make evaluate RUN_ID=...   (make train prints it; anmok runs list)"; exit 2; }
 	$(ANMOK) evaluate --run-id "$(RUN_ID)" $(ARGS)
 
-test: ## Run every test that needs nothing but Rust
+test: ## Run the tests (PostgreSQL is installed first where that is allowed, else its tests are skipped by name)
+	scripts/postgresql.sh
 	cargo test --workspace --no-fail-fast
 
 test-fast: ## Run the unit tests beside the code only

@@ -108,7 +108,7 @@ impl Case {
         let start = state(&graph, self.seed, &self.weights);
         let mut verdict = Verdict::new(format!("{} at {level:?}", self.name));
         let mut first = None;
-        for threads in [1, 2, 3] {
+        for threads in [1, 2, 3, 8] {
             let rule = Rule::Sgd { momentum: 0.0, nesterov: false };
             let mut engine =
                 engine(&graph, &start, self.batch, (level, threads), (rule, 0.0)).unwrap_or_else(|e| panic!("{}: {e}", self.name));

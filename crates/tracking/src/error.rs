@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anmok_protocol::ApiError;
+use anmok_protocol::{ApiError, ErrorCode};
 
 /// A store's failure. It can be cloned, because a failed commit fails everyone whose work was in it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -47,6 +47,17 @@ pub enum TrackingError {
         path: PathBuf,
     },
 
+    /// The database's server is away or too busy. Nothing is wrong with the request.
+    #[error("{doing}: {database} cannot answer at the moment ({detail}); it is tried again with the next request")]
+    Unavailable {
+        /// What was being done.
+        doing: String,
+        /// The server's address.
+        database: String,
+        /// The server's or the driver's words.
+        detail: String,
+    },
+
     /// No space is left.
     #[error("{doing}: the disk that holds {} is full; nothing of this write was stored; free some space and try again", path.display())]
     DiskFull {
@@ -70,35 +81,37 @@ pub enum TrackingError {
         doing: String,
         /// The database.
         path: PathBuf,
-        /// SQLite's words.
+        /// The database's words.
         detail: String,
     },
 
     /// The database belongs to MLflow itself.
     #[error(
-        "{} is a database of MLflow's own server; it was left as it is. Anmok keeps its runs in its own schema: choose a new file, and \
-         copy the old runs into it with `anmok db import` (part of the tracking server)",
-        path.display()
+        "{database} is a database of MLflow's own server; it was left as it is. Anmok keeps its runs in its own schema: choose a new \
+         database with the tracking URI, and copy the old runs into it with `anmok db import` (part of the tracking server)"
     )]
     MlflowDatabase {
-        /// The database.
-        path: PathBuf,
+        /// The file, or the server's address.
+        database: String,
     },
 
     /// The database belongs to some other program.
-    #[error("{} is another program's database (it has the tables {tables}); it was left as it is; choose another file with the tracking URI", path.display())]
+    #[error(
+        "{database} is another program's database (it has the tables {tables}); it was left as it is; choose another one with the \
+         tracking URI"
+    )]
     ForeignDatabase {
-        /// The database.
-        path: PathBuf,
+        /// The file, or the server's address.
+        database: String,
         /// Some of its tables.
         tables: String,
     },
 
     /// The database was made by a newer anmok.
-    #[error("{} was written by a newer anmok (schema {found}; this one knows up to {known}); update anmok", path.display())]
+    #[error("{database} was written by a newer anmok (schema {found}; this one knows up to {known}); update anmok")]
     NewerSchema {
-        /// The database.
-        path: PathBuf,
+        /// The file, or the server's address.
+        database: String,
         /// Its schema version.
         found: i64,
         /// The newest that this build knows.
@@ -112,7 +125,7 @@ pub enum TrackingError {
         doing: String,
         /// The database.
         path: PathBuf,
-        /// SQLite's words.
+        /// The database's words.
         detail: String,
     },
 
@@ -147,9 +160,27 @@ pub enum TrackingError {
 }
 
 impl TrackingError {
+    /// What a server answers with: `TEMPORARILY_UNAVAILABLE`, which MLflow's clients try again, where the same request may
+    /// succeed later by itself.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(error) => error.code,
+            Self::Locked { .. } | Self::Unavailable { .. } | Self::DiskFull { .. } => ErrorCode::TemporarilyUnavailable,
+            _ => ErrorCode::InternalError,
+        }
+    }
+
     /// Whether the same write may succeed later, without another program or setting: the rest stays as it is.
     pub(crate) fn can_pass(&self) -> bool {
-        matches!(self, Self::Locked { .. } | Self::ReadOnly { .. } | Self::DiskFull { .. } | Self::Database { .. } | Self::Io { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::Locked { .. }
+                | Self::ReadOnly { .. }
+                | Self::DiskFull { .. }
+                | Self::Database { .. }
+                | Self::Io { .. }
+        )
     }
 
     /// A file's failure; a full disk is told apart.

@@ -7,15 +7,18 @@
 //! - [`tracking_store`]: what a tracking server asks beyond that
 //! - [`registry`]: the model registry's trait
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
-//! - `sqlite`: the embedded store, in our own schema
+//! - `sql`: the statements, in our own schema, and the trait on top of them
+//! - `sqlite`, `postgres`: the two databases
 //! - [`artifact`]: a run's files
 //! - [`writer`]: one run's non-blocking log
 //! - [`error`]: what can go wrong, each with what to do
 
 pub mod artifact;
 pub mod error;
+mod postgres;
 pub mod registry;
 mod run_name;
+mod sql;
 mod sqlite;
 pub mod store;
 pub mod tracking_store;
@@ -27,7 +30,7 @@ pub use error::TrackingError;
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
-pub use uri::{Durability, StoreOptions, StoreUri, open};
+pub use uri::{Durability, StoreOptions, StoreUri, open, open_store};
 pub use writer::RunWriter;
 
 /// A store that a whole server can stand on: runs, logged models and the registry.

@@ -4,25 +4,34 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::Store;
 use crate::error::TrackingError;
-use crate::sqlite::SqliteStore;
 use crate::store::RunStore;
+use crate::{postgres, sqlite};
 
 /// Opens the store that a tracking URI names.
 ///
 /// # Errors
 /// A URI that this build cannot serve, with what to write instead; whatever keeps the database from opening.
 pub fn open(uri: &str, options: &StoreOptions) -> Result<Box<dyn RunStore>, TrackingError> {
-    let not_yet = |kind: &str| {
-        Err(TrackingError::Uri {
-            uri: without_password(uri),
-            why: format!("{kind} is not part of this build; it supports sqlite:///relative/path.db and sqlite:////absolute/path.db"),
-        })
-    };
+    let store: Box<dyn RunStore> = open_store(uri, options)?;
+    Ok(store)
+}
+
+/// Opens the database that a tracking URI names, with all that a server needs of it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_store(uri: &str, options: &StoreOptions) -> Result<Box<dyn Store>, TrackingError> {
     match uri.parse()? {
-        StoreUri::Sqlite(path) => Ok(Box::new(SqliteStore::open(&path, options)?)),
-        StoreUri::Postgres(_) => not_yet("tracking to PostgreSQL"),
-        StoreUri::Http(_) => not_yet("tracking to a server"),
+        StoreUri::Sqlite(path) => Ok(Box::new(sqlite::open(&path, options)?)),
+        StoreUri::Postgres(uri) => Ok(Box::new(postgres::open(&uri, options)?)),
+        StoreUri::Http(_) => Err(TrackingError::Uri {
+            uri: without_password(uri),
+            why: "tracking to a server is not part of this build; it supports sqlite:///relative/path.db, sqlite:////absolute/path.db and \
+                  postgresql://user:password@host/database"
+                .into(),
+        }),
     }
 }
 
@@ -42,16 +51,18 @@ pub enum StoreUri {
 pub struct StoreOptions {
     /// What an acknowledged write survives.
     pub durability: Durability,
-    /// How long to wait for another program's write.
+    /// How long to wait for another program's write, or for a connection to the server.
     pub busy_timeout: Duration,
-    /// Where artifacts of new experiments go: a folder or URI. `None` is a folder beside the database, recorded relative to
-    /// it, so that the two can be moved together.
+    /// Connections to a database server at most.
+    pub connections: usize,
+    /// Where artifacts of new experiments go: a folder or URI. `None` is a folder beside the database file, recorded relative
+    /// to it, so that the two can be moved together (and `anmok-artifacts` in the working directory, if there is no file).
     pub artifact_root: Option<String>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { durability: Durability::Normal, busy_timeout: Duration::from_secs(30), artifact_root: None }
+        Self { durability: Durability::Normal, busy_timeout: Duration::from_secs(30), connections: 16, artifact_root: None }
     }
 }
 
@@ -112,16 +123,17 @@ pub(crate) fn is_scheme(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
-/// For messages: what stands between `:` and `@` is hidden.
-fn without_password(uri: &str) -> String {
+/// For messages: what stands between `:` and `@` is hidden, and so is an option `password`. A password with characters that
+/// should be encoded is hidden too: everything up to the last `@` may be part of it.
+pub(crate) fn without_password(uri: &str) -> String {
     let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_string() };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((user, host)) if user.contains(':') => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:***@{host}{}", &rest[authority.len()..])
-        }
-        _ => uri.to_string(),
+    let shown = match rest.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') => format!("{}:***@{host}", user.split(':').next().unwrap_or_default()),
+        _ => rest.to_string(),
+    };
+    match shown.split_once("password=") {
+        Some((before, after)) => format!("{scheme}://{before}password=***{}", after.find('&').map_or("", |end| &after[end..])),
+        None => format!("{scheme}://{shown}"),
     }
 }
 
@@ -175,11 +187,23 @@ mod tests {
     }
 
     #[test]
-    fn stores_that_this_build_lacks_name_those_it_has() {
-        for uri in ["postgresql://u:secret@host/db", "http://u:secret@localhost:5000/x"] {
-            let error = open(uri, &StoreOptions::default()).err().expect("it is refused").to_string();
-            assert!(error.contains("is not part of this build; it supports sqlite:///"), "{error}");
-            assert!(!error.contains("secret") && error.contains("u:***@"), "{error}");
+    fn passwords_are_hidden() {
+        for (uri, shown) in [
+            ("postgresql://u:secret@host/db", "postgresql://u:***@host/db"),
+            ("postgresql://u:se/cr?et@host/db", "postgresql://u:***@host/db"),
+            ("postgresql://host/db?password=secret&port=1", "postgresql://host/db?password=***&port=1"),
+            ("postgresql://u:secret@host/db?password=secret", "postgresql://u:***@host/db?password=***"),
+            ("postgresql://u@host/db", "postgresql://u@host/db"),
+            ("sqlite:///anmok.db", "sqlite:///anmok.db"),
+        ] {
+            assert_eq!(without_password(uri), shown);
         }
+    }
+
+    #[test]
+    fn a_store_that_this_build_lacks_names_those_it_has() {
+        let error = open("http://u:secret@localhost:5000/x", &StoreOptions::default()).err().expect("it is refused").to_string();
+        assert!(error.contains("is not part of this build; it supports sqlite:///"), "{error}");
+        assert!(!error.contains("secret") && error.contains("u:***@"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! A run's life, told once for any store.
 
+mod postgres;
+
 use std::fs;
 use std::sync::Arc;
 
@@ -20,6 +22,15 @@ fn sqlite() {
     fs::create_dir(&place).unwrap();
     let uri = format!("sqlite:///{}", place.join("anmok.db").display());
     let store: Arc<dyn RunStore> = Arc::from(open(&uri, &StoreOptions::default()).unwrap());
+    story(&store);
+}
+
+#[test]
+fn postgresql() {
+    let Some(server) = postgres::shared("story::postgresql") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions { artifact_root: Some(folder.path().join("artifacts").display().to_string()), ..StoreOptions::default() };
+    let store: Arc<dyn RunStore> = Arc::from(open(&server.database(), &options).unwrap());
     story(&store);
 }
 

@@ -7,37 +7,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::Connection;
-
-use super::failure::{At, Failure};
+use super::connection::Session;
+use super::failure::{At, failure};
 use crate::error::TrackingError;
+use crate::sql::{Connection, Failure};
 
-/// The keys that the cache holds at most; then it starts afresh.
-const CACHED_KEYS: usize = 10_000;
-
-/// The connection inside a transaction.
-pub(super) struct Write<'a> {
-    pub connection: &'a Connection,
-    keys: &'a mut HashMap<String, i64>,
-}
-
-impl Write<'_> {
-    /// The number of a metric's, param's or tag's key, new ones included.
-    pub fn key(&mut self, name: &str) -> Result<i64, Failure> {
-        if let Some(key) = self.keys.get(name) {
-            return Ok(*key);
-        }
-        self.connection.prepare_cached("INSERT INTO anmok_keys (name) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([name])?;
-        let key = self.connection.prepare_cached("SELECT key FROM anmok_keys WHERE name = ?1")?.query_row([name], |row| row.get(0))?;
-        if self.keys.len() >= CACHED_KEYS {
-            self.keys.clear();
-        }
-        self.keys.insert(name.into(), key);
-        Ok(key)
-    }
-}
-
-type Work = Box<dyn FnMut(&mut Write) -> Result<(), Failure> + Send>;
+type Work = Box<dyn FnMut(&mut dyn Connection) -> Result<(), Failure> + Send>;
 
 /// A waiting caller's work, and where its outcome goes.
 struct Job {
@@ -47,7 +22,7 @@ struct Job {
 
 /// The connection with what it remembers.
 struct Writing {
-    connection: Connection,
+    connection: rusqlite::Connection,
     keys: HashMap<String, i64>,
 }
 
@@ -57,7 +32,7 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub fn new(connection: Connection) -> Self {
+    pub fn new(connection: rusqlite::Connection) -> Self {
         Self { waiting: Mutex::new(vec![]), writing: Mutex::new(Writing { connection, keys: HashMap::new() }) }
     }
 
@@ -66,13 +41,13 @@ impl Committer {
         &self,
         at: &At,
         doing: &str,
-        mut work: impl FnMut(&mut Write) -> Result<T, Failure> + Send + 'static,
+        mut work: impl FnMut(&mut dyn Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, TrackingError> {
         let value = Arc::new(Mutex::new(None));
         let outcome = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&value);
-        let work: Work = Box::new(move |write| {
-            *lock(&keep) = Some(work(write)?);
+        let work: Work = Box::new(move |connection| {
+            *lock(&keep) = Some(work(connection)?);
             Ok(())
         });
         lock(&self.waiting).push(Job { work, outcome: Arc::clone(&outcome) });
@@ -92,7 +67,7 @@ impl Committer {
 
 /// The thread that held our work panicked.
 fn interrupted<T>() -> Result<T, Failure> {
-    Err(Failure::Sqlite { code: None, detail: "the writing thread was interrupted".into() })
+    Err(Failure::other("the writing thread was interrupted"))
 }
 
 /// A panic while a lock was held leaves whole data behind here: transactions are rolled back by the next writer.
@@ -118,22 +93,27 @@ impl Writing {
         }
     }
 
+    fn run(&self, sql: &str) -> Result<(), Failure> {
+        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(failure)?;
+        Ok(())
+    }
+
     /// Each job's own outcome, or the failure of all.
     fn transaction(&mut self, jobs: &mut [Job]) -> Result<Vec<Result<(), Failure>>, Failure> {
         if !self.connection.is_autocommit() {
             // Left open by a panic or a failed commit.
-            self.connection.execute_batch("ROLLBACK")?;
+            self.run("ROLLBACK")?;
             self.keys.clear();
         }
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.run("BEGIN IMMEDIATE")?;
         let done = self.jobs(jobs).and_then(|outcomes| {
-            self.connection.prepare_cached("COMMIT")?.execute([])?;
+            self.run("COMMIT")?;
             Ok(outcomes)
         });
         if done.is_err() {
             self.keys.clear();
             if !self.connection.is_autocommit() {
-                self.connection.execute_batch("ROLLBACK")?;
+                self.run("ROLLBACK")?;
             }
         }
         done
@@ -144,20 +124,20 @@ impl Writing {
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
             if !alone {
-                self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+                self.run("SAVEPOINT job")?;
             }
-            let outcome = (job.work)(&mut Write { connection: &self.connection, keys: &mut self.keys });
+            let outcome = (job.work)(&mut Session { connection: &self.connection, keys: Some(&mut self.keys) });
             if outcome.is_err() {
                 // The keys that it made are undone with it.
                 self.keys.clear();
                 // A full disk and the like end the whole transaction by themselves.
                 if alone || self.connection.is_autocommit() {
-                    return Err(outcome.err().unwrap_or_else(|| Failure::Sqlite { code: None, detail: "unknown".into() }));
+                    return Err(outcome.err().unwrap_or_else(|| Failure::other("unknown")));
                 }
-                self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+                self.run("ROLLBACK TO job")?;
             }
             if !alone {
-                self.connection.prepare_cached("RELEASE job")?.execute([])?;
+                self.run("RELEASE job")?;
             }
             outcomes.push(outcome);
         }

@@ -3,34 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anmok_protocol::ApiError;
 use rusqlite::ErrorCode;
 
 use crate::error::TrackingError;
+use crate::sql::{Failure, Fault};
 
-/// Why a piece of work on a connection failed: by SQLite, or because it was refused.
-#[derive(Debug, Clone)]
-pub(super) enum Failure {
-    Sqlite { code: Option<ErrorCode>, detail: String },
-    Refused(TrackingError),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite { code: error.sqlite_error_code(), detail: error.to_string() }
-    }
-}
-
-impl From<TrackingError> for Failure {
-    fn from(error: TrackingError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        Self::Refused(error.into())
-    }
+pub(super) fn failure(error: rusqlite::Error) -> Failure {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Fault::Locked,
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => Fault::ReadOnly,
+        Some(ErrorCode::DiskFull) => Fault::DiskFull,
+        Some(ErrorCode::NotADatabase) => Fault::NotADatabase,
+        Some(ErrorCode::DatabaseCorrupt) => Fault::Corrupt,
+        Some(ErrorCode::ConstraintViolation) => Fault::Duplicate,
+        _ => Fault::Other,
+    };
+    Failure::new(kind, error.to_string())
 }
 
 /// Which database, for messages.
@@ -50,18 +38,19 @@ impl At {
     }
 
     pub fn error(&self, doing: &str, failure: Failure) -> TrackingError {
-        let (code, detail) = match failure {
+        let (kind, detail) = match failure {
             Failure::Refused(error) => return error,
-            Failure::Sqlite { code, detail } => (code, detail),
+            Failure::Database { kind, detail } => (kind, detail),
+            Failure::NewKeys(_) => (Fault::Other, "keys were asked for while reading".into()),
         };
         let (doing, path) = (doing.to_string(), self.path.clone());
-        match code {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => TrackingError::Locked { doing, path, waited: self.busy_timeout },
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => TrackingError::ReadOnly { doing, path },
-            Some(ErrorCode::DiskFull) => TrackingError::DiskFull { doing, path },
-            Some(ErrorCode::NotADatabase) => TrackingError::NotADatabase { path },
-            Some(ErrorCode::DatabaseCorrupt) => TrackingError::Corrupt { doing, path, detail },
-            _ => TrackingError::Database { doing, path, detail },
+        match kind {
+            Fault::Locked => TrackingError::Locked { doing, path, waited: self.busy_timeout },
+            Fault::ReadOnly => TrackingError::ReadOnly { doing, path },
+            Fault::DiskFull => TrackingError::DiskFull { doing, path },
+            Fault::NotADatabase => TrackingError::NotADatabase { path },
+            Fault::Corrupt => TrackingError::Corrupt { doing, path, detail },
+            Fault::Duplicate | Fault::Conflict | Fault::Unavailable | Fault::Other => TrackingError::Database { doing, path, detail },
         }
     }
 }

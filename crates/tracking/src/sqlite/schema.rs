@@ -5,8 +5,9 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::failure::{At, Failure};
+use super::failure::{At, failure};
 use crate::error::TrackingError;
+use crate::sql::Failure;
 
 /// "Anmk", in the header of every database of ours.
 pub(super) const APPLICATION_ID: i64 = 0x416e_6d6b;
@@ -85,6 +86,88 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (input, key)
     ) WITHOUT ROWID;
     ",
+    // 2. What runs read and made of logged models, logged models themselves, and the model registry.
+    "
+    CREATE TABLE anmok_model_inputs (
+        input INTEGER PRIMARY KEY, run INTEGER NOT NULL, model_id TEXT NOT NULL,
+        UNIQUE (run, model_id)
+    );
+    CREATE TABLE anmok_model_outputs (
+        output INTEGER PRIMARY KEY, run INTEGER NOT NULL, model_id TEXT NOT NULL, step INTEGER NOT NULL,
+        UNIQUE (run, model_id)
+    );
+
+    CREATE TABLE anmok_logged_models (
+        model INTEGER PRIMARY KEY,
+        model_id TEXT NOT NULL UNIQUE,
+        experiment INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        model_type TEXT,
+        source_run_id TEXT,
+        status TEXT NOT NULL,
+        creation_time INTEGER NOT NULL,
+        last_update_time INTEGER NOT NULL,
+        lifecycle_stage TEXT NOT NULL,
+        artifact_uri TEXT NOT NULL
+    );
+    CREATE INDEX anmok_logged_models_by_creation ON anmok_logged_models (experiment, lifecycle_stage, creation_time DESC, model_id);
+    CREATE INDEX anmok_logged_models_by_run ON anmok_logged_models (source_run_id);
+    CREATE TABLE anmok_logged_model_tags (
+        model INTEGER NOT NULL, key INTEGER NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (model, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE anmok_logged_model_params (
+        model INTEGER NOT NULL, key INTEGER NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (model, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE anmok_logged_model_metrics (
+        model INTEGER NOT NULL, key INTEGER NOT NULL, timestamp INTEGER NOT NULL, step INTEGER NOT NULL,
+        run INTEGER NOT NULL, value REAL NOT NULL, is_nan INTEGER NOT NULL,
+        dataset_name TEXT, dataset_digest TEXT,
+        PRIMARY KEY (model, key, timestamp, step, run, value, is_nan)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE anmok_registered_models (
+        registered_model INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        description TEXT,
+        creation_time INTEGER NOT NULL,
+        last_update_time INTEGER NOT NULL,
+        last_version INTEGER NOT NULL
+    );
+    CREATE INDEX anmok_registered_models_by_update ON anmok_registered_models (last_update_time);
+    CREATE TABLE anmok_registered_model_tags (
+        registered_model INTEGER NOT NULL, key INTEGER NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (registered_model, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE anmok_registered_model_aliases (
+        registered_model INTEGER NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL,
+        PRIMARY KEY (registered_model, alias)
+    ) WITHOUT ROWID;
+    CREATE TABLE anmok_model_versions (
+        model_version INTEGER PRIMARY KEY,
+        registered_model INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        creation_time INTEGER NOT NULL,
+        last_update_time INTEGER NOT NULL,
+        stage TEXT NOT NULL,
+        status TEXT NOT NULL,
+        description TEXT,
+        source TEXT NOT NULL,
+        storage_location TEXT,
+        run_id TEXT,
+        run_link TEXT,
+        model_id TEXT,
+        UNIQUE (registered_model, version)
+    );
+    CREATE INDEX anmok_model_versions_by_stage ON anmok_model_versions (registered_model, stage, version);
+    CREATE INDEX anmok_model_versions_by_run ON anmok_model_versions (run_id);
+    CREATE INDEX anmok_model_versions_by_update ON anmok_model_versions (last_update_time);
+    CREATE TABLE anmok_model_version_tags (
+        model_version INTEGER NOT NULL, key INTEGER NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (model_version, key)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date.
@@ -99,24 +182,25 @@ pub(super) fn prepare(
 ) -> Result<(), TrackingError> {
     let doing = "opening the tracking database";
     let newest = migrations.len() as i64;
-    if at.result(doing, ownership(connection))?.check(at, newest)? == newest {
+    // In a transaction, so that it is one state that is judged: another process may be making the schema.
+    let before = connection.transaction().and_then(|transaction| ownership(&transaction));
+    if at.result(doing, before.map_err(failure))?.check(at, newest)? == newest {
         return Ok(());
     }
-    let transaction = at.result(doing, connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Failure::from))?;
+    let transaction = at.result(doing, connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure))?;
     // Another process may have been faster while this one waited for the lock.
-    let found = at.result(doing, ownership(&transaction))?.check(at, newest)?;
+    let found = at.result(doing, ownership(&transaction).map_err(failure))?.check(at, newest)?;
     let done = migrate(&transaction, migrations, found).and_then(|()| if found == 0 { first(&transaction) } else { Ok(()) });
     at.result("bringing the tracking database up to date", done)?;
-    at.result(doing, transaction.commit().map_err(Failure::from))
+    at.result(doing, transaction.commit().map_err(failure))
 }
 
 fn migrate(connection: &Connection, migrations: &[&str], found: i64) -> Result<(), Failure> {
     for migration in migrations.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        connection.execute_batch(migration)?;
+        connection.execute_batch(migration).map_err(failure)?;
     }
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", migrations.len() as i64)?;
-    Ok(())
+    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(failure)?;
+    connection.pragma_update(None, "user_version", migrations.len() as i64).map_err(failure)
 }
 
 /// What a database says of itself.
@@ -126,7 +210,7 @@ struct Ownership {
     tables: Vec<String>,
 }
 
-fn ownership(connection: &Connection) -> Result<Ownership, Failure> {
+fn ownership(connection: &Connection) -> rusqlite::Result<Ownership> {
     let application_id = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let schema = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let mut statement =
@@ -138,10 +222,10 @@ fn ownership(connection: &Connection) -> Result<Ownership, Failure> {
 impl Ownership {
     /// The schema's version, 0 for an empty file; an error if it is not ours.
     fn check(&self, at: &At, known: i64) -> Result<i64, TrackingError> {
-        let path = at.path.clone();
+        let database = at.path.display().to_string();
         if self.application_id == APPLICATION_ID {
             return if self.schema > known {
-                Err(TrackingError::NewerSchema { path, found: self.schema, known })
+                Err(TrackingError::NewerSchema { database, found: self.schema, known })
             } else {
                 Ok(self.schema.max(0))
             };
@@ -150,13 +234,13 @@ impl Ownership {
             return Ok(0);
         }
         if self.tables.iter().any(|table| table == "alembic_version") && self.tables.iter().any(|table| table == "experiments") {
-            return Err(TrackingError::MlflowDatabase { path });
+            return Err(TrackingError::MlflowDatabase { database });
         }
         let mut tables = self.tables.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         if self.tables.len() > 5 {
             tables += ", ...";
         }
-        Err(TrackingError::ForeignDatabase { path, tables })
+        Err(TrackingError::ForeignDatabase { database, tables })
     }
 }
 
@@ -175,7 +259,7 @@ mod tests {
         let one = "CREATE TABLE anmok_a (x INTEGER)";
         let two = "ALTER TABLE anmok_a ADD COLUMN y INTEGER NOT NULL DEFAULT 7; UPDATE anmok_a SET x = x + 1";
         let broken = "UPDATE anmok_a SET x = 100; SELECT nonsense";
-        let fill = |connection: &Connection| Ok(connection.execute_batch("INSERT INTO anmok_a VALUES (1)")?);
+        let fill = |connection: &Connection| connection.execute_batch("INSERT INTO anmok_a VALUES (1)").map_err(failure);
         let rows = |connection: &Connection, sql: &str| -> Vec<i64> {
             connection.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
         };

@@ -4,12 +4,12 @@ use anmok_protocol::ApiError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(super) fn token<T: Serialize>(position: &T) -> Result<String, ApiError> {
+pub(crate) fn token<T: Serialize>(position: &T) -> Result<String, ApiError> {
     let json = serde_json::to_vec(position).map_err(|error| ApiError::invalid(format!("a page token cannot be made: {error}")))?;
     Ok(json.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-pub(super) fn position<T: DeserializeOwned>(token: &str) -> Result<T, ApiError> {
+pub(crate) fn position<T: DeserializeOwned>(token: &str) -> Result<T, ApiError> {
     let refuse = || ApiError::invalid("Invalid page token: it is not one that this server gave for this request");
     if !token.len().is_multiple_of(2) || !token.is_ascii() {
         return Err(refuse());

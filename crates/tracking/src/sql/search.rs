@@ -1,0 +1,179 @@
+//! Searches for experiments and runs: a typed filter and order to SQL.
+
+use anmok_protocol::search::{
+    Clause, Comparison, DatasetField, ExperimentClause, ExperimentOrderField, ExperimentTime, IdTest, NumberField, OrderField, TextField,
+};
+use anmok_protocol::{ApiError, DATASET_CONTEXT_TAG, Experiment, Run, validate};
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::location::Locations;
+use super::read;
+use super::select::{SortKey, Sql, missing};
+use crate::store::{ExperimentQuery, Page, RunQuery};
+
+pub(super) fn experiments(
+    connection: &mut dyn Connection,
+    locations: &Locations,
+    query: &ExperimentQuery,
+) -> Result<Page<Experiment>, Failure> {
+    let mut sql = Sql::new(connection.dialect());
+    sql.require_view("e.lifecycle_stage", query.view);
+    for clause in &query.filter.clauses {
+        let condition = match clause {
+            ExperimentClause::Id(test) => match test {
+                IdTest::Equal(id) => format!("e.experiment = {}", sql.bind(*id)),
+                IdTest::NotEqual(id) => format!("e.experiment != {}", sql.bind(*id)),
+                IdTest::In(ids) => format!("e.experiment IN (SELECT value FROM json_each({}))", sql.bind(ids.clone())),
+                IdTest::NotIn(ids) => format!("e.experiment NOT IN (SELECT value FROM json_each({}))", sql.bind(ids.clone())),
+            },
+            ExperimentClause::Name(test) => sql.test("e.name", test)?,
+            ExperimentClause::Time { field, comparison, value } => {
+                format!("{} {} {}", time(*field), comparison.symbol(), sql.bind(*value))
+            }
+            ExperimentClause::Tag { key, test } => sql.keyed("anmok_experiment_tags", "v.experiment = e.experiment", key, test)?,
+        };
+        sql.require(condition);
+    }
+    let mut sort: Vec<SortKey> = query
+        .order_by
+        .iter()
+        .map(|term| {
+            let expression = match term.field {
+                ExperimentOrderField::Id => "e.experiment",
+                ExperimentOrderField::Name => "e.name",
+                ExperimentOrderField::Time(field) => time(field),
+            };
+            SortKey::new(expression, !term.ascending)
+        })
+        .collect();
+    if sort.is_empty() {
+        sort.push(SortKey::new("e.creation_time", true));
+        sort.push(SortKey::new("e.experiment", false));
+    } else if !query.order_by.iter().any(|term| term.field == ExperimentOrderField::Id) {
+        sort.push(SortKey::new("e.experiment", true));
+    }
+    sql.require_after(&sort, query.page_token.as_deref())?;
+    let (found, next_page_token) =
+        sql.page(connection, read::EXPERIMENT_COLUMNS, "anmok_experiments e", &sort, query.max_results, |row| {
+            read::experiment_row(row, locations)
+        })?;
+    Ok(Page { items: read::experiments_with_tags(connection, found)?, next_page_token })
+}
+
+fn time(field: ExperimentTime) -> &'static str {
+    match field {
+        ExperimentTime::Creation => "e.creation_time",
+        ExperimentTime::LastUpdate => "e.last_update_time",
+    }
+}
+
+pub(super) fn runs(connection: &mut dyn Connection, locations: &Locations, query: &RunQuery) -> Result<Page<Run>, Failure> {
+    let mut sql = Sql::new(connection.dialect());
+    sql.require_experiments("r.experiment", query.experiment_ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<_, _>>()?);
+    sql.require_view("r.lifecycle_stage", query.view);
+    for clause in &query.filter.clauses {
+        let condition = run_clause(&mut sql, clause, locations)?;
+        sql.require(condition);
+    }
+    let sort = run_order(&mut sql, query, locations);
+    sql.require_after(&sort, query.page_token.as_deref())?;
+    let (infos, next_page_token) =
+        sql.page(connection, read::RUN_COLUMNS, "anmok_runs r", &sort, query.max_results, |row| read::run_row(row, locations))?;
+    Ok(Page { items: read::filled(connection, infos)?, next_page_token })
+}
+
+fn run_clause(sql: &mut Sql, clause: &Clause, locations: &Locations) -> Result<String, ApiError> {
+    let owner = "v.run = r.run";
+    Ok(match clause {
+        Clause::Metric { key, comparison, value } => {
+            let (key, value) = (sql.key(key), sql.bind(*value));
+            // NaN is stored as 0: it must pass no comparison but "not equal".
+            let nan = if *comparison == Comparison::NotEqual { "OR m.is_nan = 1" } else { "AND m.is_nan = 0" };
+            format!(
+                "EXISTS (SELECT 1 FROM anmok_latest_metrics m WHERE m.run = r.run AND m.key = {key} AND (m.value {} {value} {nan}))",
+                comparison.symbol()
+            )
+        }
+        Clause::Param { key, test } => sql.keyed("anmok_params", owner, key, test)?,
+        Clause::Tag { key, test } => sql.keyed("anmok_tags", owner, key, test)?,
+        Clause::Text { field, test } => {
+            let expression = text(sql, *field, locations);
+            sql.test(&expression, test)?
+        }
+        Clause::Number { field, comparison, value } => sql.compare(number(*field), *comparison, *value),
+        Clause::Dataset { field: DatasetField::Context, test } => {
+            let (context, condition) = (sql.bind(DATASET_CONTEXT_TAG), sql.test("t.value", test)?);
+            format!(
+                "EXISTS (SELECT 1 FROM anmok_inputs i JOIN anmok_input_tags t USING (input)
+                 WHERE i.run = r.run AND t.key = {context} AND {condition})"
+            )
+        }
+        Clause::Dataset { field, test } => {
+            let column = if *field == DatasetField::Name { "d.name" } else { "d.digest" };
+            let condition = sql.test(column, test)?;
+            format!("EXISTS (SELECT 1 FROM anmok_inputs i JOIN anmok_datasets d USING (dataset) WHERE i.run = r.run AND {condition})")
+        }
+    })
+}
+
+fn text(sql: &mut Sql, field: TextField, locations: &Locations) -> String {
+    match field {
+        TextField::RunId => "r.run_id".into(),
+        TextField::RunName => "r.run_name".into(),
+        TextField::UserId => "r.user_id".into(),
+        TextField::Status => "r.status".into(),
+        TextField::ArtifactUri => {
+            let place = sql.bind(locations.prefix());
+            format!("({})", Locations::resolved_sql("r.artifact_uri", &place))
+        }
+    }
+}
+
+/// The order's terms, then start time (newest first), then run id. Missing values come last, NaN before them, whatever the
+/// direction.
+fn run_order(sql: &mut Sql, query: &RunQuery, locations: &Locations) -> Vec<SortKey> {
+    let mut sort = vec![];
+    for (at, term) in query.order_by.iter().enumerate() {
+        let descending = !term.ascending;
+        let (table, key) = match &term.field {
+            OrderField::Metric(key) => ("anmok_latest_metrics", key),
+            OrderField::Param(key) => ("anmok_params", key),
+            OrderField::Tag(key) => ("anmok_tags", key),
+            OrderField::Text(field) => {
+                sort.push(SortKey::new(text(sql, *field, locations), descending));
+                continue;
+            }
+            OrderField::Number(NumberField::StartTime) => {
+                sort.push(SortKey::new("r.start_time", descending));
+                continue;
+            }
+            OrderField::Number(NumberField::EndTime) => {
+                sort.push(SortKey::new(missing("r.end_time"), false));
+                sort.push(SortKey::new("COALESCE(r.end_time, 0)", descending));
+                continue;
+            }
+        };
+        let key = sql.key(key);
+        sql.joins += &format!(" LEFT JOIN {table} s{at} ON s{at}.run = r.run AND s{at}.key = {key}");
+        if table == "anmok_latest_metrics" {
+            sort.push(SortKey::new(format!("(CASE WHEN s{at}.value IS NULL THEN 2 ELSE s{at}.is_nan END)"), false));
+            sort.push(SortKey::new(format!("COALESCE(s{at}.value, 0.0)"), descending));
+        } else {
+            sort.push(SortKey::new(missing(&format!("s{at}.value")), false));
+            sort.push(SortKey::new(format!("COALESCE(s{at}.value, '')"), descending));
+        }
+    }
+    if !query.order_by.iter().any(|term| term.field == OrderField::Number(NumberField::StartTime)) {
+        sort.push(SortKey::new("r.start_time", true));
+    }
+    sort.push(SortKey::new("r.run_id", false));
+    sort
+}
+
+fn number(field: NumberField) -> &'static str {
+    match field {
+        NumberField::StartTime => "r.start_time",
+        NumberField::EndTime => "r.end_time",
+    }
+}
