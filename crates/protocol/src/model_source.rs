@@ -188,10 +188,14 @@ fn is_local(text: &str) -> Result<bool, ApiError> {
 
 /// The decoded parts of an absolute local path; `None` for any other, and for one with `..` or a zero byte.
 fn local_parts(text: &str) -> Option<Vec<String>> {
+    // Behind a URI's `?` or `#` too: whoever opens the file may take these for parts of its name.
+    if crate::uri::decoded_once(text).split('/').any(|part| part == "..") {
+        return None;
+    }
     let path = if text.starts_with("file:") { Uri::parse(text).path } else { text };
     let path = crate::uri::decoded_once(path);
     let parts: Vec<String> = path.strip_prefix('/')?.split('/').filter(|part| !part.is_empty() && *part != ".").map(Into::into).collect();
-    (!parts.iter().any(|part| part == ".." || part.contains('\0'))).then_some(parts)
+    (!parts.iter().any(|part| part.contains('\0'))).then_some(parts)
 }
 
 /// Refuses a URI whose path, however often it is encoded, is not plainly absolute.

@@ -66,6 +66,14 @@ fn shreds() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
 }
 
+/// Found by the property below: the way up stood in what a URI calls a query and a file system a name.
+#[test]
+fn a_query_does_not_lead_up() {
+    for source in ["file:///root/r1?//..", "file:///root/r1/a?/%2e%2e/%2e%2e", "file:///root/r1#/../.."] {
+        assert!(check(source, SourceOwner::Run { run_id: "r1", artifact_uri: Some("/root/r1") }).is_err(), "{source}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_source_is_answered(source in any::<String>(), root in any::<String>()) {
