@@ -21,7 +21,7 @@ pub mod store;
 pub mod uri;
 pub mod writer;
 
-pub use artifact::ArtifactStore;
+pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, S3Options};
 pub use error::TrackingError;
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use uri::{Durability, StoreOptions, StoreUri, open};
