@@ -29,6 +29,26 @@ impl ApiError {
         Self::new(ErrorCode::ResourceDoesNotExist, format!("Run with id={run_id} not found"))
     }
 
+    /// `RESOURCE_DOES_NOT_EXIST` for a logged model.
+    pub fn logged_model_not_found(model_id: &str) -> Self {
+        Self::new(ErrorCode::ResourceDoesNotExist, format!("Logged model with ID '{model_id}' not found."))
+    }
+
+    /// `RESOURCE_DOES_NOT_EXIST` for a registered model.
+    pub fn registered_model_not_found(name: &str) -> Self {
+        Self::new(ErrorCode::ResourceDoesNotExist, format!("Registered Model with name={name} not found"))
+    }
+
+    /// `RESOURCE_DOES_NOT_EXIST` for a version of a registered model.
+    pub fn model_version_not_found(name: &str, version: i64) -> Self {
+        Self::new(ErrorCode::ResourceDoesNotExist, format!("Model Version (name={name}, version={version}) not found"))
+    }
+
+    /// `INVALID_PARAMETER_VALUE`, as MLflow has it, for an alias of a registered model that is there.
+    pub fn alias_not_found(alias: &str) -> Self {
+        Self::invalid(format!("Registered model alias {alias} not found."))
+    }
+
     /// `RESOURCE_DOES_NOT_EXIST` for an experiment.
     pub fn experiment_not_found(experiment_id: &str) -> Self {
         Self::new(ErrorCode::ResourceDoesNotExist, format!("No Experiment with id={experiment_id} exists"))

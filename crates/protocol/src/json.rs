@@ -43,6 +43,24 @@ pub(crate) fn optional_int64<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     deserializer.deserialize_option(Optional)
 }
 
+/// `#[serde(deserialize_with = "json::optional_text")]`: null and empty text are absent, as unset proto fields are.
+pub(crate) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(<Option<String> as serde::Deserialize>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
+}
+
+/// `#[serde(with = "json::version")]`: a version is a number here and text on the wire.
+pub(crate) mod version {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        deserializer.deserialize_any(Int64)
+    }
+}
+
 struct Int64;
 
 impl Visitor<'_> for Int64 {

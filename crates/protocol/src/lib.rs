@@ -2,7 +2,7 @@
 //!
 //! Semantics and message texts are those of MLflow 3.17; clients match on the texts.
 //!
-//! - [`run`], [`experiment`]: the entities. One type is both the wire type (proto3 JSON) and what the stores speak, because
+//! - [`run`], [`experiment`], [`logged_model`], [`registry`]: the entities. One type is both the wire type (proto3 JSON) and what the stores speak, because
 //!   a second set of structs would only copy fields.
 //! - [`error`]: error codes, and the one table to HTTP statuses
 //! - [`limits`]: lengths and counts
@@ -15,6 +15,8 @@ pub mod error;
 pub mod experiment;
 mod json;
 pub mod limits;
+pub mod logged_model;
+pub mod registry;
 pub mod run;
 pub mod search;
 pub mod validate;
@@ -22,8 +24,20 @@ pub mod validate;
 pub use artifact_path::{ArtifactPath, FileInfo};
 pub use error::{ApiError, ErrorCode};
 pub use experiment::{Experiment, ExperimentTag, LifecycleStage, ViewType};
-pub use run::{Batch, Dataset, DatasetInput, InputTag, Metric, Param, Run, RunData, RunInfo, RunInputs, RunStatus, RunTag};
-pub use search::{RunFilter, RunOrder, SearchError};
+pub use logged_model::{
+    LoggedModel, LoggedModelData, LoggedModelInfo, LoggedModelParameter, LoggedModelRegistrationInfo, LoggedModelStatus, LoggedModelTag,
+};
+pub use registry::{
+    ModelStage, ModelVersion, ModelVersionStatus, ModelVersionTag, RegisteredModel, RegisteredModelAlias, RegisteredModelTag,
+};
+pub use run::{
+    Batch, Dataset, DatasetInput, DatasetSummary, InputTag, Metric, MetricWithRunId, ModelInput, ModelOutput, Param, Run, RunData, RunInfo,
+    RunInputs, RunOutputs, RunStatus, RunTag,
+};
+pub use search::{
+    ExperimentFilter, ExperimentOrder, LoggedModelFilter, LoggedModelOrder, ModelVersionFilter, ModelVersionOrder, RegisteredModelFilter,
+    RegisteredModelOrder, RunFilter, RunOrder, SearchError,
+};
 
 /// The experiment that every store has from its first start.
 pub const DEFAULT_EXPERIMENT_ID: &str = "0";
@@ -33,3 +47,7 @@ pub const DEFAULT_EXPERIMENT_NAME: &str = "Default";
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
 /// The input tag that says what a data set was used for (`train`, `validation`, `test`).
 pub const DATASET_CONTEXT_TAG: &str = "mlflow.data.context";
+/// The tag that tells prompts from models in the registry (`true`).
+pub const IS_PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+/// The tag of a logged model that lists, as JSON, the versions of registered models that it became.
+pub const MODEL_VERSIONS_TAG: &str = "mlflow.modelVersions";

@@ -27,6 +27,15 @@ pub const INPUT_TAG_KEY_LENGTH: usize = 255;
 /// An input tag's value.
 pub const INPUT_TAG_VALUE_LENGTH: usize = 500;
 
+/// A registry tag's key.
+pub const REGISTRY_TAG_KEY_LENGTH: usize = 250;
+/// A registry tag's value.
+pub const REGISTRY_TAG_VALUE_LENGTH: usize = 100_000;
+/// An alias of a model version.
+pub const ALIAS_LENGTH: usize = 255;
+
+/// Bytes in the body of a `log-batch`.
+pub const BATCH_BYTES: usize = 1_000_000;
 /// Metrics in one batch.
 pub const BATCH_METRICS: usize = 1000;
 /// Params in one batch.
@@ -40,6 +49,26 @@ pub const BATCH_ENTITIES: usize = 1000;
 pub const SEARCH_RESULTS_DEFAULT: usize = 1000;
 /// Runs in one page of a search, at most.
 pub const SEARCH_RESULTS_MAX: usize = 50_000;
+
+/// Registered models in one page of a search, when the caller does not say.
+pub const REGISTERED_MODEL_RESULTS_DEFAULT: usize = 100;
+/// Registered models in one page of a search, at most.
+pub const REGISTERED_MODEL_RESULTS_MAX: usize = 1000;
+/// Model versions in one page of a search, when the caller does not say.
+pub const MODEL_VERSION_RESULTS_DEFAULT: usize = 10_000;
+/// Model versions in one page of a search, at most.
+pub const MODEL_VERSION_RESULTS_MAX: usize = 200_000;
+/// Logged models in one page of a search, when the caller does not say.
+pub const LOGGED_MODEL_RESULTS_DEFAULT: usize = 100;
+
+/// Points of one run in a sampled history, at most.
+pub const SAMPLED_HISTORY_POINTS: usize = 2500;
+/// Runs in a sampled history, at most.
+pub const SAMPLED_HISTORY_RUNS: usize = 100;
+/// Points in one answer of `metrics/get-history-bulk`, at most.
+pub const BULK_HISTORY_POINTS: usize = 25_000;
+/// Data set summaries in one answer, at most.
+pub const DATASET_SUMMARIES: usize = 1000;
 
 /// The first `limit` characters of `text`.
 pub fn cut(text: &str, limit: usize) -> &str {

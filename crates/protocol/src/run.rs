@@ -17,6 +17,9 @@ pub struct Run {
     /// What it read.
     #[serde(default)]
     pub inputs: RunInputs,
+    /// What it made.
+    #[serde(default)]
+    pub outputs: RunOutputs,
 }
 
 /// A run's identity and state.
@@ -122,7 +125,8 @@ impl RunData {
     }
 }
 
-/// One point of a metric. A point equal in all fields is the same point: logging it again changes nothing.
+/// One point of a metric. A point equal in key, value, timestamp and step is the same point of a run: logging it again
+/// changes nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Metric {
@@ -137,12 +141,24 @@ pub struct Metric {
     /// The x axis.
     #[serde(default, with = "json::int64")]
     pub step: i64,
+    /// The name of the data set that it was measured on, if it belongs to a logged model.
+    #[serde(default, deserialize_with = "json::optional_text", skip_serializing_if = "Option::is_none")]
+    pub dataset_name: Option<String>,
+    /// The digest of that data set.
+    #[serde(default, deserialize_with = "json::optional_text", skip_serializing_if = "Option::is_none")]
+    pub dataset_digest: Option<String>,
+    /// The logged model that it belongs to, beside the run.
+    #[serde(default, deserialize_with = "json::optional_text", skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+    /// The run that it was logged to, where a list holds points of several runs.
+    #[serde(default, deserialize_with = "json::optional_text", skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
 }
 
 impl Metric {
-    /// A point.
+    /// A point of a run, of no model and no data set.
     pub fn new(key: impl Into<String>, value: f64, timestamp: i64, step: i64) -> Self {
-        Self { key: key.into(), value, timestamp, step }
+        Self { key: key.into(), value, timestamp, step, dataset_name: None, dataset_digest: None, model_id: None, run_id: None }
     }
 }
 
@@ -201,13 +217,46 @@ pub struct RunInputs {
     /// Data sets; one of each (name, digest).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dataset_inputs: Vec<DatasetInput>,
+    /// Logged models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub model_inputs: Vec<ModelInput>,
 }
 
 impl RunInputs {
     /// Data sets only.
     pub fn datasets(dataset_inputs: Vec<DatasetInput>) -> Self {
-        Self { dataset_inputs }
+        Self { dataset_inputs, model_inputs: vec![] }
     }
+
+    /// Data sets and logged models.
+    pub fn new(dataset_inputs: Vec<DatasetInput>, model_inputs: Vec<ModelInput>) -> Self {
+        Self { dataset_inputs, model_inputs }
+    }
+}
+
+/// A logged model that a run read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInput {
+    /// The model.
+    pub model_id: String,
+}
+
+/// What a run made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOutputs {
+    /// Logged models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub model_outputs: Vec<ModelOutput>,
+}
+
+/// A logged model that a run made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelOutput {
+    /// The model.
+    pub model_id: String,
+    /// At which step.
+    #[serde(default, with = "json::int64")]
+    pub step: i64,
 }
 
 /// A data set as an input, with what it was used for.
@@ -253,4 +302,36 @@ pub struct InputTag {
     pub key: String,
     /// The text.
     pub value: String,
+}
+
+/// A data set as the runs of an experiment know it: one per (name, digest, context).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DatasetSummary {
+    /// The experiment.
+    pub experiment_id: String,
+    /// The data set's name.
+    pub name: String,
+    /// Names the contents.
+    pub digest: String,
+    /// What it was used for, if a run said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+/// One point of a metric, with its run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricWithRunId {
+    /// The name.
+    pub key: String,
+    /// NaN is kept.
+    #[serde(with = "json::double")]
+    pub value: f64,
+    /// Milliseconds since 1970.
+    #[serde(default, with = "json::int64")]
+    pub timestamp: i64,
+    /// The x axis.
+    #[serde(default, with = "json::int64")]
+    pub step: i64,
+    /// The run.
+    pub run_id: String,
 }

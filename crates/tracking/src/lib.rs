@@ -4,6 +4,8 @@
 //! SQLite blocks anyway; an asynchronous trait would bring an async runtime into the default binary for nothing.
 //!
 //! - [`store`]: the trait, and what is asked of it
+//! - [`tracking_store`]: what a tracking server asks beyond that
+//! - [`registry`]: the model registry's trait
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
 //! - `sql`: the statements, in our own schema, and the trait on top of them
 //! - `sqlite`, `postgres`: the two databases
@@ -14,15 +16,24 @@
 pub mod artifact;
 pub mod error;
 mod postgres;
+pub mod registry;
 mod run_name;
 mod sql;
 mod sqlite;
 pub mod store;
+pub mod tracking_store;
 pub mod uri;
 pub mod writer;
 
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, S3Options};
 pub use error::TrackingError;
+pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
+pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
 pub use uri::{Durability, StoreOptions, StoreUri, open};
 pub use writer::RunWriter;
+
+/// A store that a whole server can stand on: runs, logged models and the registry.
+pub trait Store: TrackingStore + ModelRegistry {}
+
+impl<T: TrackingStore + ModelRegistry> Store for T {}

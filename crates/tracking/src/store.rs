@@ -3,8 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anmok_protocol::{
-    ApiError, Batch, DEFAULT_EXPERIMENT_ID, Experiment, ExperimentTag, Metric, Run, RunFilter, RunInfo, RunInputs, RunOrder, RunStatus,
-    RunTag, ViewType, limits,
+    ApiError, Batch, DEFAULT_EXPERIMENT_ID, Experiment, ExperimentFilter, ExperimentOrder, ExperimentTag, Metric, Run, RunFilter, RunInfo,
+    RunInputs, RunOrder, RunStatus, RunTag, ViewType, limits,
 };
 
 use crate::artifact::ArtifactStore;
@@ -25,7 +25,7 @@ pub trait RunStore: Send + Sync {
     /// An experiment by name, deleted or not.
     fn experiment_by_name(&self, name: &str) -> Result<Option<Experiment>, TrackingError>;
 
-    /// Experiments, newest first.
+    /// Experiments that pass a filter.
     fn search_experiments(&self, query: &ExperimentQuery) -> Result<Page<Experiment>, TrackingError>;
 
     /// Marks an active experiment and its runs as deleted.
@@ -50,7 +50,8 @@ pub trait RunStore: Send + Sync {
     fn restore_run(&self, run_id: &str) -> Result<(), TrackingError>;
 
     /// Logs metrics, params and tags to an active run: all of it or nothing. A metric point that is there already is
-    /// dropped silently; a param that is there with another value is an error. Long values are cut.
+    /// dropped silently; a param that is there with another value is an error. Long values are cut. A point that names a
+    /// logged model is that model's too.
     fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<(), TrackingError>;
 
     /// Sets one tag of an active run.
@@ -59,7 +60,8 @@ pub trait RunStore: Send + Sync {
     /// Removes a tag from an active run.
     fn delete_tag(&self, run_id: &str, key: &str) -> Result<(), TrackingError>;
 
-    /// Records what an active run reads. A data set that the run has already (same name and digest) is left as it is.
+    /// Records what an active run reads: data sets and logged models. A data set that the run has already (same name and
+    /// digest) is left as it is.
     fn log_inputs(&self, run_id: &str, inputs: &RunInputs) -> Result<(), TrackingError>;
 
     /// All points of a metric, by (timestamp, step, value). An unknown metric has none.
@@ -153,8 +155,12 @@ impl Default for RunQuery {
 }
 
 /// A search for experiments.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ExperimentQuery {
+    /// All clauses must hold.
+    pub filter: ExperimentFilter,
+    /// Empty: newest first, then by id. Otherwise, these and then by id, largest first.
+    pub order_by: Vec<ExperimentOrder>,
     /// Active ones, deleted ones, or both.
     pub view: ViewType,
     /// 1 to 50000.
@@ -166,7 +172,13 @@ pub struct ExperimentQuery {
 impl Default for ExperimentQuery {
     /// Active ones.
     fn default() -> Self {
-        Self { view: ViewType::ActiveOnly, max_results: limits::SEARCH_RESULTS_DEFAULT, page_token: None }
+        Self {
+            filter: ExperimentFilter::default(),
+            order_by: vec![],
+            view: ViewType::ActiveOnly,
+            max_results: limits::SEARCH_RESULTS_DEFAULT,
+            page_token: None,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Searches, data in and runs out: against MLflow's own answers (`mlflow_answers.py` made them), and paging.
 
+mod postgres;
+
 use std::collections::BTreeMap;
 
 use anmok_protocol::{
@@ -44,7 +46,13 @@ struct RunToMake {
 #[test]
 fn searches_find_what_mlflow_finds() {
     let folder = tempfile::tempdir().unwrap();
-    let store = new_store(folder.path());
+    find_what_mlflow_finds(new_store(folder.path()));
+    if let Some(server) = postgres::shared("search::searches_find_what_mlflow_finds") {
+        find_what_mlflow_finds(open(&server.database(), &StoreOptions::default()).unwrap());
+    }
+}
+
+fn find_what_mlflow_finds(store: Box<dyn RunStore>) {
     let answers: Answers = serde_json::from_str(include_str!("mlflow_answers.json")).unwrap();
     for name in ["one", "two"] {
         store.create_experiment(&NewExperiment { name: name.into(), ..NewExperiment::default() }).unwrap();
@@ -124,7 +132,13 @@ fn walk(store: &dyn RunStore, query: &RunQuery) -> Vec<anmok_protocol::Run> {
 #[test]
 fn new_runs_between_pages_move_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let store = new_store(folder.path());
+    walk_while_others_write(new_store(folder.path()));
+    if let Some(server) = postgres::shared("search::new_runs_between_pages_move_nothing") {
+        walk_while_others_write(open(&server.database(), &StoreOptions::default()).unwrap());
+    }
+}
+
+fn walk_while_others_write(store: Box<dyn RunStore>) {
     let make = |start_time| store.create_run(&NewRun { start_time, ..NewRun::default() }).unwrap().info.run_id;
     // Three start times only, so that the run id decides too.
     let mut there: Vec<String> = (0..30).map(|number| make(number % 3)).collect();
@@ -145,7 +159,13 @@ fn new_runs_between_pages_move_nothing() {
 #[test]
 fn tokens_and_sizes_that_mean_nothing_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let store = new_store(folder.path());
+    refuse_tokens_and_sizes(new_store(folder.path()));
+    if let Some(server) = postgres::shared("search::tokens_and_sizes_that_mean_nothing_are_refused") {
+        refuse_tokens_and_sizes(open(&server.database(), &StoreOptions::default()).unwrap());
+    }
+}
+
+fn refuse_tokens_and_sizes(store: Box<dyn RunStore>) {
     let run_id =
         (0..3).map(|start_time| store.create_run(&NewRun { start_time, ..NewRun::default() }).unwrap().info.run_id).last().unwrap();
     let refused = |query: RunQuery, words: &str| match store.search_runs(&query) {

@@ -1,41 +1,6 @@
 //! What a clause or an order can be about.
 
-use super::SearchError;
-
-/// A text attribute of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TextField {
-    /// `run_id`
-    RunId,
-    /// `run_name`
-    RunName,
-    /// `user_id`
-    UserId,
-    /// `status`
-    Status,
-    /// `artifact_uri`
-    ArtifactUri,
-}
-
-/// A numeric attribute of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NumberField {
-    /// `start_time`, milliseconds since 1970.
-    StartTime,
-    /// `end_time`, milliseconds since 1970; runs that have not ended lack it.
-    EndTime,
-}
-
-/// A field of a run's data sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DatasetField {
-    /// `name`
-    Name,
-    /// `digest`
-    Digest,
-    /// `context`: the input's tag `mlflow.data.context`.
-    Context,
-}
+use super::{DatasetField, NumberField, SearchError, TextField};
 
 /// What a field names.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,19 +15,34 @@
 //! double quotes; string values stand in single or double quotes and are taken as they are, without escapes, as MLflow does.
 //! All clauses must hold, whether AND stands between them or not. There is no OR, no NOT and no nesting, so parsing needs no recursion and cannot overflow the stack.
 
+mod experiments;
 mod field;
+mod logged_models;
+mod model_versions;
 mod parse;
+mod registered_models;
+mod runs;
 mod token;
 
-pub use field::{DatasetField, NumberField, TextField};
+pub use experiments::{ExperimentClause, ExperimentFilter, ExperimentOrder, ExperimentOrderField, ExperimentTime};
+pub use logged_models::{LoggedModelClause, LoggedModelFilter, LoggedModelOrder, LoggedModelOrderField, LoggedModelText, LoggedModelTime};
+pub use model_versions::{ModelVersionClause, ModelVersionFilter, ModelVersionOrder, ModelVersionOrderField, ModelVersionText};
+pub use registered_models::{RegisteredModelClause, RegisteredModelFilter, RegisteredModelOrder, RegisteredModelOrderField};
+pub use runs::{Clause, DatasetField, NumberField, OrderField, RunFilter, RunOrder, TextField};
 
 use crate::error::ApiError;
 
 /// A parsed filter: all clauses must hold. The default has none and lets everything through.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RunFilter {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter<C> {
     /// The clauses.
-    pub clauses: Vec<Clause>,
+    pub clauses: Vec<C>,
+}
+
+impl<C> Default for Filter<C> {
+    fn default() -> Self {
+        Self { clauses: vec![] }
+    }
 }
 
 impl RunFilter {
@@ -38,57 +53,6 @@ impl RunFilter {
     pub fn parse(text: &str) -> Result<Self, SearchError> {
         parse::filter(text)
     }
-}
-
-/// One condition on a run. A run that lacks the key never matches, except for [`TextTest::Missing`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Clause {
-    /// On the latest value of a metric; NaN matches only `!=`.
-    Metric {
-        /// The metric.
-        key: String,
-        /// How to compare.
-        comparison: Comparison,
-        /// With what.
-        value: f64,
-    },
-    /// On a param's text.
-    Param {
-        /// The param.
-        key: String,
-        /// The condition.
-        test: TextTest,
-    },
-    /// On a tag's text.
-    Tag {
-        /// The tag.
-        key: String,
-        /// The condition.
-        test: TextTest,
-    },
-    /// On a text attribute of the run.
-    Text {
-        /// Which.
-        field: TextField,
-        /// The condition.
-        test: TextTest,
-    },
-    /// On a numeric attribute of the run.
-    Number {
-        /// Which.
-        field: NumberField,
-        /// How to compare.
-        comparison: Comparison,
-        /// With what.
-        value: f64,
-    },
-    /// On any of the run's data sets.
-    Dataset {
-        /// What of it.
-        field: DatasetField,
-        /// The condition.
-        test: TextTest,
-    },
 }
 
 /// How numbers are compared.
@@ -143,11 +107,24 @@ pub enum TextTest {
     Present,
 }
 
+/// A condition on a number that names something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdTest {
+    /// `= '1'`
+    Equal(i64),
+    /// `!= '1'`
+    NotEqual(i64),
+    /// `IN ('1', '2')`, never empty.
+    In(Vec<i64>),
+    /// `NOT IN ('1', '2')`, never empty.
+    NotIn(Vec<i64>),
+}
+
 /// One term of an order. Those that lack the key come last, NaN before them, in both directions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RunOrder {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Order<F> {
     /// By what.
-    pub field: OrderField,
+    pub field: F,
     /// Smallest first.
     pub ascending: bool,
 }
@@ -177,21 +154,6 @@ impl RunOrder {
         }
         Ok(orders)
     }
-}
-
-/// What runs can be ordered by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum OrderField {
-    /// The latest value of a metric.
-    Metric(String),
-    /// A param's text.
-    Param(String),
-    /// A tag's text.
-    Tag(String),
-    /// A text attribute.
-    Text(TextField),
-    /// A numeric attribute.
-    Number(NumberField),
 }
 
 /// A filter or order that cannot be understood.

@@ -1,8 +1,8 @@
 //! From tokens to clauses.
 
-use super::field::{Field, TextField};
+use super::field::Field;
 use super::token::{Kind, Token, tokens};
-use super::{Clause, Comparison, OrderField, RunFilter, RunOrder, SearchError, TextTest};
+use super::{Clause, Comparison, OrderField, RunFilter, RunOrder, SearchError, TextField, TextTest};
 
 pub(super) fn filter(text: &str) -> Result<RunFilter, SearchError> {
     let mut parser = Parser { text, tokens: tokens(text)?, next: 0 };

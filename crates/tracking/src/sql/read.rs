@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use anmok_protocol::{
-    ApiError, Dataset, DatasetInput, Experiment, ExperimentTag, InputTag, Metric, Param, Run, RunData, RunInfo, RunInputs, RunTag,
+    ApiError, Dataset, DatasetInput, Experiment, ExperimentTag, InputTag, Metric, Param, Run, RunData, RunInfo, RunInputs, RunOutputs,
+    RunTag,
 };
 
 use super::connection::{Connection, Row, Value};
@@ -103,8 +104,10 @@ pub(super) fn run(connection: &mut dyn Connection, locations: &Locations, run_id
 pub(super) fn filled(connection: &mut dyn Connection, infos: Vec<(i64, RunInfo)>) -> Result<Vec<Run>, Failure> {
     let ids: Vec<i64> = infos.iter().map(|(run, _)| *run).collect();
     let places: HashMap<i64, usize> = infos.iter().enumerate().map(|(place, (run, _))| (*run, place)).collect();
-    let mut runs: Vec<Run> =
-        infos.into_iter().map(|(_, info)| Run { info, data: RunData::default(), inputs: RunInputs::default() }).collect();
+    let mut runs: Vec<Run> = infos
+        .into_iter()
+        .map(|(_, info)| Run { info, data: RunData::default(), inputs: RunInputs::default(), outputs: RunOutputs::default() })
+        .collect();
     let mut each = |sql: &str, add: &mut dyn FnMut(&mut Run, &dyn Row) -> Result<(), Failure>| {
         connection.query(sql, &[ids.as_slice().into()], &mut |row| match places.get(&row.integer(0)?) {
             Some(place) => add(&mut runs[*place], row),
