@@ -24,8 +24,9 @@ use anmok_protocol::{ArtifactPath, FileInfo};
 use bytes::Bytes;
 
 use self::folder::{Folder, FolderUpload};
-use self::objects::{Bucket, ObjectUpload, Objects};
+use self::objects::{Bucket, ObjectUpload};
 use crate::error::TrackingError;
+pub use objects::{Objects, PresignedMethod};
 pub use options::{ArtifactOptions, S3Options};
 pub use transfer::{ByteRange, ByteStream, Download, NoDownload};
 pub(crate) use uri::{file_uri, local_folder};
