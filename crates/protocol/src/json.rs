@@ -43,6 +43,16 @@ pub(crate) fn optional_int64<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     deserializer.deserialize_option(Optional)
 }
 
+/// `#[serde(deserialize_with = "json::text")]`: null is empty text.
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(<Option<String> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// `#[serde(deserialize_with = "json::list")]`: null is an empty list.
+pub(crate) fn list<'de, T: serde::Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(<Option<Vec<T>> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// `#[serde(deserialize_with = "json::optional_text")]`: null and empty text are absent, as unset proto fields are.
 pub(crate) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(<Option<String> as serde::Deserialize>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
@@ -179,7 +189,15 @@ macro_rules! wire_enum {
                     }
 
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$type, E> {
-                        text.parse().map_err(E::custom)
+                        // A query string holds numbers as text.
+                        match text.parse::<u64>() {
+                            Ok(number) => self.visit_u64(number),
+                            Err(_) => text.parse().map_err(E::custom),
+                        }
+                    }
+
+                    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<$type, E> {
+                        self.visit_u64(number as u64)
                     }
 
                     fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<$type, E> {

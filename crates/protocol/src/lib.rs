@@ -7,6 +7,7 @@
 //! - [`error`]: error codes, and the one table to HTTP statuses
 //! - [`limits`]: lengths and counts
 //! - [`validate`]: names, lengths and batches, with the official messages
+//! - [`messages`], [`routes`]: requests and answers of the REST API, and where they go
 //! - [`artifact_path`]: paths inside a run's artifacts that cannot escape
 //! - [`search`]: the filter and order grammar, to typed clauses
 
@@ -16,7 +17,9 @@ pub mod experiment;
 mod json;
 pub mod limits;
 pub mod logged_model;
+pub mod messages;
 pub mod registry;
+pub mod routes;
 pub mod run;
 pub mod search;
 pub mod validate;

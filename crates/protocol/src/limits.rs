@@ -67,6 +67,8 @@ pub const SAMPLED_HISTORY_POINTS: usize = 2500;
 pub const SAMPLED_HISTORY_RUNS: usize = 100;
 /// Points in one answer of `metrics/get-history-bulk`, at most.
 pub const BULK_HISTORY_POINTS: usize = 25_000;
+/// Experiments in one search for data sets, at most.
+pub const DATASET_SEARCH_EXPERIMENTS: usize = 20;
 /// Data set summaries in one answer, at most.
 pub const DATASET_SUMMARIES: usize = 1000;
 

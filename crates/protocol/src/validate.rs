@@ -92,6 +92,11 @@ pub fn run_id(run_id: &str) -> Result<(), ApiError> {
     }
 }
 
+/// A model version's number, from the text that it is on the wire.
+pub fn model_version(text: &str) -> Result<i64, ApiError> {
+    text.trim().parse().map_err(|_| ApiError::invalid(format!("Parameter 'version' must be an integer, got '{text}'.")))
+}
+
 /// Checks a data set and its tags.
 pub fn dataset_input(input: &DatasetInput) -> Result<(), ApiError> {
     let dataset = &input.dataset;

@@ -1,12 +1,44 @@
 //! What experiments can be searched and ordered by.
 
-use super::{Comparison, Filter, IdTest, Order, TextTest};
+use super::field::{
+    Field, NUMBER_COMPARATORS, Name, Ordered, Searched, TEXT_COMPARATORS, Test, TextValue, is_tag, keyed_text, only_lists_of,
+};
+use super::{Comparison, Filter, IdTest, Order, SearchError, TextTest, parse};
+use crate::error::ApiError;
 
 /// Conditions on experiments.
 pub type ExperimentFilter = Filter<ExperimentClause>;
 
 /// One term of an order of experiments.
 pub type ExperimentOrder = Order<ExperimentOrderField>;
+
+impl ExperimentFilter {
+    /// Parses a filter for experiments; blank text lets everything through.
+    ///
+    /// # Errors
+    /// What is wrong and at which byte.
+    pub fn parse(text: &str) -> Result<Self, SearchError> {
+        parse::filter::<Experiments>(text)
+    }
+}
+
+impl ExperimentOrder {
+    /// Parses one term, for example `creation_time DESC`; the direction is ascending if absent.
+    ///
+    /// # Errors
+    /// What is wrong and at which byte.
+    pub fn parse(text: &str) -> Result<Self, SearchError> {
+        parse::order::<Experiments>(text)
+    }
+
+    /// Parses a list of terms.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; a field that comes twice.
+    pub fn parse_all(texts: &[impl AsRef<str>]) -> Result<Vec<Self>, ApiError> {
+        super::all_orders(texts, Self::parse)
+    }
+}
 
 /// One condition on an experiment. One that lacks the tag never matches, except for [`TextTest::Missing`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,4 +84,58 @@ pub enum ExperimentOrderField {
     Name,
     /// `creation_time` or `last_update_time`
     Time(ExperimentTime),
+}
+
+const ATTRIBUTE_KEYS: &str = "name, experiment_id, creation_time, last_update_time";
+
+struct Experiments;
+
+fn attribute(name: &Name) -> Result<ExperimentOrderField, SearchError> {
+    match name.key {
+        "name" => Ok(ExperimentOrderField::Name),
+        "experiment_id" => Ok(ExperimentOrderField::Id),
+        "creation_time" => Ok(ExperimentOrderField::Time(ExperimentTime::Creation)),
+        "last_update_time" => Ok(ExperimentOrderField::Time(ExperimentTime::LastUpdate)),
+        _ => Err(name.unknown_attribute(ATTRIBUTE_KEYS)),
+    }
+}
+
+impl Searched for Experiments {
+    type Clause = ExperimentClause;
+
+    fn field(name: &Name) -> Result<Field<ExperimentClause>, SearchError> {
+        if is_tag(name)? {
+            let key = name.key.to_string();
+            let make = Box::new(|test| ExperimentClause::Tag { key, test });
+            return Ok(Field::new(Test::Text { value: keyed_text("tag"), make }, "", "").with_nulls().wrong_for("tag"));
+        }
+        let no_nulls = format!("IS NULL / IS NOT NULL is only supported for tags, not for attribute '{}'", name.key);
+        let complaint = "Expected a quoted string value for attributes. Got value".to_string();
+        Ok(match attribute(name)? {
+            ExperimentOrderField::Id => {
+                Field::new(Test::Id { complaint, make: Box::new(ExperimentClause::Id) }, no_nulls, "").wrong_for("experiment_id")
+            }
+            ExperimentOrderField::Name => {
+                let value = TextValue { complaint, no_number: None, no_list: Some(only_lists_of("'experiment_id'")), bare: false };
+                Field::new(Test::Text { value, make: Box::new(ExperimentClause::Name) }, no_nulls, TEXT_COMPARATORS)
+            }
+            ExperimentOrderField::Time(field) => {
+                let name = match field {
+                    ExperimentTime::Creation => "creation_time",
+                    ExperimentTime::LastUpdate => "last_update_time",
+                };
+                let no_text = Some(format!("Expected numeric value type for numeric attribute: {name}. Found"));
+                let make = Box::new(move |(comparison, value)| ExperimentClause::Time { field, comparison, value });
+                Field::new(Test::Integer { name, no_text, make }, no_nulls, NUMBER_COMPARATORS)
+            }
+        })
+    }
+}
+
+impl Ordered for Experiments {
+    type Field = ExperimentOrderField;
+
+    fn order_field(name: &Name) -> Result<ExperimentOrderField, SearchError> {
+        if is_tag(name)? { Err(name.error("Invalid order_by entity: tag")) } else { attribute(name) }
+    }
 }

@@ -1,85 +1,143 @@
-//! What a clause or an order can be about.
+//! What an entity's table says about a field: how it is compared, and what clause comes of it.
 
-use super::{DatasetField, NumberField, SearchError, TextField};
+use super::{Comparison, IdTest, SearchError, TextTest};
 
-/// What a field names.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Field {
-    Metric(String),
-    Param(String),
-    Tag(String),
-    Text(TextField),
-    Number(NumberField),
-    Dataset(DatasetField),
+/// A field as it is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'a> {
+    /// What stands before the first dot.
+    pub entity: Option<&'a str>,
+    /// The rest, without quotes.
+    pub key: &'a str,
+    /// The byte at which it starts.
+    pub position: usize,
 }
 
-const ATTRIBUTE_KEYS: &str =
-    "artifact_uri, end_time, run_id, run_name, start_time, status, user_id, created, Created, run name, Run name, Run Name";
+impl Name<'_> {
+    pub fn error(&self, message: impl Into<String>) -> SearchError {
+        SearchError { message: message.into(), position: self.position }
+    }
 
-impl Field {
-    /// Resolves entity and key, aliases included; a key without entity is an attribute.
-    pub fn new(entity: Option<&str>, key: &str, position: usize) -> Result<Self, SearchError> {
-        match entity.unwrap_or("attribute") {
-            "metric" | "metrics" => Ok(Self::Metric(key.into())),
-            "parameter" | "parameters" | "param" | "params" => Ok(Self::Param(key.into())),
-            "tag" | "tags" => Ok(Self::Tag(key.into())),
-            "attribute" | "attributes" | "attr" | "run" => match key {
-                "run_id" => Ok(Self::Text(TextField::RunId)),
-                "run_name" | "run name" | "Run name" | "Run Name" => Ok(Self::Text(TextField::RunName)),
-                "user_id" => Ok(Self::Text(TextField::UserId)),
-                "status" => Ok(Self::Text(TextField::Status)),
-                "artifact_uri" => Ok(Self::Text(TextField::ArtifactUri)),
-                "start_time" | "created" | "Created" => Ok(Self::Number(NumberField::StartTime)),
-                "end_time" => Ok(Self::Number(NumberField::EndTime)),
-                _ => {
-                    let mut message = format!("Invalid attribute key '{key}' specified. Valid keys are '{ATTRIBUTE_KEYS}'");
-                    if entity.is_none() {
-                        message += &format!("; a metric is written metrics.{key}, a param params.{key}, a tag tags.{key}");
-                    }
-                    Err(SearchError { message, position })
-                }
-            },
-            "dataset" | "datasets" => match key {
-                "name" => Ok(Self::Dataset(DatasetField::Name)),
-                "digest" => Ok(Self::Dataset(DatasetField::Digest)),
-                "context" => Ok(Self::Dataset(DatasetField::Context)),
-                _ => Err(SearchError {
-                    message: format!("Invalid dataset key '{key}' specified. Valid keys are 'context, digest, name'"),
-                    position,
-                }),
-            },
-            other => Err(SearchError {
-                message: format!("Invalid entity type '{other}'. Valid values are ['metric', 'parameter', 'tag', 'attribute', 'dataset']"),
-                position,
-            }),
+    /// The complaint about a key that is no attribute.
+    pub fn unknown_attribute(&self, known: &str) -> SearchError {
+        self.error(format!("Invalid attribute key '{}' specified. Valid keys are '{known}'", self.key))
+    }
+}
+
+/// A kind of thing that can be searched: its table of fields.
+pub(super) trait Searched {
+    type Clause;
+
+    /// What a filter can be about.
+    fn field(name: &Name) -> Result<Field<Self::Clause>, SearchError>;
+}
+
+/// A kind of thing that can be ordered by what a text says.
+pub(super) trait Ordered {
+    type Field: PartialEq;
+
+    /// What can be ordered by.
+    fn order_field(name: &Name) -> Result<Self::Field, SearchError>;
+}
+
+/// How a field is compared.
+pub(super) struct Field<C> {
+    pub test: Test<C>,
+    /// Why it cannot be compared with NULL.
+    pub no_nulls: Option<String>,
+    /// What stands before a comparator that it does not take, and after it.
+    pub wrong_comparator: (String, String),
+    /// Whether the comparator is looked at before the value.
+    pub comparator_first: bool,
+}
+
+/// What a field is compared with.
+pub(super) enum Test<C> {
+    Number {
+        /// The complaint, up to what was found.
+        complaint: String,
+        make: Make<C, (Comparison, f64)>,
+    },
+    Integer {
+        /// Its name.
+        name: &'static str,
+        /// The complaint about text; `None` if text that reads as an integer will do.
+        no_text: Option<String>,
+        make: Make<C, (Comparison, i64)>,
+    },
+    Id {
+        /// The complaint, up to what was found.
+        complaint: String,
+        make: Make<C, IdTest>,
+    },
+    Text {
+        value: TextValue,
+        make: Make<C, TextTest>,
+    },
+}
+
+/// Makes the clause of what was read.
+pub(super) type Make<C, T> = Box<dyn FnOnce(T) -> C>;
+
+/// What a text is compared with.
+pub(super) struct TextValue {
+    /// The complaint, up to what was found.
+    pub complaint: String,
+    /// The complaint about a number, if it is another one.
+    pub no_number: Option<String>,
+    /// The complaint about a list; `None` if it takes lists. `Some("")` is `complaint`.
+    pub no_list: Option<String>,
+    /// Whether words and numbers are text too, without quotes.
+    pub bare: bool,
+}
+
+pub(super) const NUMBER_COMPARATORS: &str = "=, !=, <, <=, >, >=";
+pub(super) const TEXT_COMPARATORS: &str = "=, !=, LIKE, ILIKE";
+pub(super) const LIST_COMPARATORS: &str = "=, !=, LIKE, ILIKE, IN, NOT IN";
+
+impl<C> Field<C> {
+    /// One that takes no NULL, and lists what it takes instead of another comparator.
+    pub fn new(test: Test<C>, no_nulls: impl Into<String>, comparators: &str) -> Self {
+        Self {
+            test,
+            no_nulls: Some(no_nulls.into()),
+            wrong_comparator: ("Invalid comparator '".into(), format!("' not one of '{comparators}'")),
+            comparator_first: false,
         }
     }
 
-    /// MLflow's name of the kind.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Metric(_) => "metric",
-            Self::Param(_) => "parameter",
-            Self::Tag(_) => "tag",
-            Self::Text(_) | Self::Number(_) => "attribute",
-            Self::Dataset(_) => "dataset",
-        }
+    pub fn with_nulls(mut self) -> Self {
+        self.no_nulls = None;
+        self
     }
 
-    /// The key, under its first name.
-    pub fn key(&self) -> &str {
-        match self {
-            Self::Metric(key) | Self::Param(key) | Self::Tag(key) => key,
-            Self::Text(TextField::RunId) => "run_id",
-            Self::Text(TextField::RunName) => "run_name",
-            Self::Text(TextField::UserId) => "user_id",
-            Self::Text(TextField::Status) => "status",
-            Self::Text(TextField::ArtifactUri) => "artifact_uri",
-            Self::Number(NumberField::StartTime) => "start_time",
-            Self::Number(NumberField::EndTime) => "end_time",
-            Self::Dataset(DatasetField::Name) => "name",
-            Self::Dataset(DatasetField::Digest) => "digest",
-            Self::Dataset(DatasetField::Context) => "context",
-        }
+    /// Names what the comparator is wrong for, instead of what is right.
+    pub fn wrong_for(mut self, what: &str) -> Self {
+        self.wrong_comparator = (format!("Invalid comparator for {what}: "), String::new());
+        self
+    }
+}
+
+/// The complaint about the value of a param or tag that is no quoted text.
+pub(super) fn expected_text(kind: &str) -> String {
+    format!("Expected a quoted string value for {kind} (e.g. 'my-value'). Got value")
+}
+
+/// The complaint about a list where only some attributes take one.
+pub(super) fn only_lists_of(names: &str) -> String {
+    format!("Only [{names}] attributes support comparison with a list of quoted string values.")
+}
+
+/// The text of a tag or param: no lists.
+pub(super) fn keyed_text(kind: &str) -> TextValue {
+    TextValue { complaint: expected_text(kind), no_number: None, no_list: Some(String::new()), bare: false }
+}
+
+/// The kind of a field of an entity that has attributes and tags only.
+pub(super) fn is_tag(name: &Name) -> Result<bool, SearchError> {
+    match name.entity {
+        None | Some("attribute") => Ok(false),
+        Some("tag" | "tags") => Ok(true),
+        Some(other) => Err(name.error(format!("Invalid entity type '{other}'. Valid entity types are ('attribute', 'tag', 'tags')"))),
     }
 }

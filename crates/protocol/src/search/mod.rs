@@ -23,6 +23,7 @@ mod parse;
 mod registered_models;
 mod runs;
 mod token;
+mod value;
 
 pub use experiments::{ExperimentClause, ExperimentFilter, ExperimentOrder, ExperimentOrderField, ExperimentTime};
 pub use logged_models::{LoggedModelClause, LoggedModelFilter, LoggedModelOrder, LoggedModelOrderField, LoggedModelText, LoggedModelTime};
@@ -42,16 +43,6 @@ pub struct Filter<C> {
 impl<C> Default for Filter<C> {
     fn default() -> Self {
         Self { clauses: vec![] }
-    }
-}
-
-impl RunFilter {
-    /// Parses a filter for runs; blank text lets everything through.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::filter(text)
     }
 }
 
@@ -129,31 +120,21 @@ pub struct Order<F> {
     pub ascending: bool,
 }
 
-impl RunOrder {
-    /// Parses one term, for example `metrics.val_accuracy DESC`; the direction is ascending if absent.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::order(text)
-    }
-
-    /// Parses a list of terms.
-    ///
-    /// # Errors
-    /// As [`Self::parse`]; a field that comes twice.
-    pub fn parse_all(texts: &[impl AsRef<str>]) -> Result<Vec<Self>, ApiError> {
-        let mut orders: Vec<Self> = vec![];
-        for text in texts {
-            let order = Self::parse(text.as_ref())?;
-            if orders.iter().any(|earlier| earlier.field == order.field) {
-                let all: Vec<String> = texts.iter().map(|text| crate::validate::python_string(text.as_ref())).collect();
-                return Err(ApiError::invalid(format!("`order_by` contains duplicate fields: [{}]", all.join(", "))));
-            }
-            orders.push(order);
+/// Parses the terms of an order, of which none may come twice.
+fn all_orders<F: PartialEq>(
+    texts: &[impl AsRef<str>],
+    parse: impl Fn(&str) -> Result<Order<F>, SearchError>,
+) -> Result<Vec<Order<F>>, ApiError> {
+    let mut orders: Vec<Order<F>> = vec![];
+    for text in texts {
+        let order = parse(text.as_ref())?;
+        if orders.iter().any(|earlier| earlier.field == order.field) {
+            let all: Vec<String> = texts.iter().map(|text| crate::validate::python_string(text.as_ref())).collect();
+            return Err(ApiError::invalid(format!("`order_by` contains duplicate fields: [{}]", all.join(", "))));
         }
-        Ok(orders)
+        orders.push(order);
     }
+    Ok(orders)
 }
 
 /// A filter or order that cannot be understood.

@@ -1,11 +1,12 @@
-//! From tokens to clauses.
+//! From tokens to clauses, for any entity that has a table of fields.
 
-use super::field::Field;
+use super::field::{Field, Name, Ordered, Searched, Test};
 use super::token::{Kind, Token, tokens};
-use super::{Clause, Comparison, OrderField, RunFilter, RunOrder, SearchError, TextField, TextTest};
+use super::value::error;
+use super::{Comparison, Filter, Order, SearchError, TextTest};
 
-pub(super) fn filter(text: &str) -> Result<RunFilter, SearchError> {
-    let mut parser = Parser { text, tokens: tokens(text)?, next: 0 };
+pub(super) fn filter<E: Searched>(text: &str) -> Result<Filter<E::Clause>, SearchError> {
+    let mut parser = Parser::new(text)?;
     let mut clauses = vec![];
     // MLflow minds neither a missing AND nor one too many.
     while let Some(token) = parser.peek() {
@@ -15,30 +16,23 @@ pub(super) fn filter(text: &str) -> Result<RunFilter, SearchError> {
             let message = format!("Invalid clause(s) in filter string: '{}'; clauses can only be joined by AND", token.text);
             return Err(error(token, message));
         } else {
-            clauses.push(parser.clause()?);
+            clauses.push(parser.clause::<E>()?);
         }
     }
-    Ok(RunFilter { clauses })
+    Ok(Filter { clauses })
 }
 
-pub(super) fn order(text: &str) -> Result<RunOrder, SearchError> {
+pub(super) fn order<E: Ordered>(text: &str) -> Result<Order<E::Field>, SearchError> {
     let unclear = |position: usize| SearchError { message: format!("Invalid order_by clause '{text}'. Could not be parsed."), position };
     let as_order = |error: SearchError| {
         if error.message.starts_with("Invalid clause(s) in filter string") { unclear(error.position) } else { error }
     };
-    let mut parser = Parser { text, tokens: tokens(text).map_err(as_order)?, next: 0 };
+    let mut parser = Parser::new(text).map_err(as_order)?;
     let start = parser.peek().map_or(0, |token| token.position);
     if parser.peek().is_some_and(|token| token.is_keyword("ASC") || token.is_keyword("DESC")) {
         return Err(unclear(start));
     }
-    let field = match parser.field().map_err(as_order)? {
-        Field::Metric(key) => OrderField::Metric(key),
-        Field::Param(key) => OrderField::Param(key),
-        Field::Tag(key) => OrderField::Tag(key),
-        Field::Text(field) => OrderField::Text(field),
-        Field::Number(field) => OrderField::Number(field),
-        Field::Dataset(_) => return Err(SearchError { message: "Invalid identifier type 'dataset'".into(), position: start }),
-    };
+    let field = E::order_field(&parser.name().map_err(as_order)?)?;
     let ascending = match parser.take() {
         None => true,
         Some(token) if token.is_keyword("ASC") => true,
@@ -49,13 +43,14 @@ pub(super) fn order(text: &str) -> Result<RunOrder, SearchError> {
         Some(token) => return Err(unclear(token.position)),
     };
     match parser.take() {
-        None => Ok(RunOrder { field, ascending }),
+        None => Ok(Order { field, ascending }),
         Some(token) => Err(unclear(token.position)),
     }
 }
 
 /// What stands between a field and its value.
-enum Operator {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
     Number(Comparison),
     Like,
     ILike,
@@ -63,28 +58,32 @@ enum Operator {
     NotIn,
     IsNull,
     IsNotNull,
-    /// One that MLflow knows in no clause on runs.
+    /// One that MLflow knows in no clause.
     Other,
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Token<'a>>,
     next: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn peek(&self) -> Option<&Token<'a>> {
+    fn new(text: &'a str) -> Result<Self, SearchError> {
+        Ok(Self { text, tokens: tokens(text)?, next: 0 })
+    }
+
+    pub fn peek(&self) -> Option<&Token<'a>> {
         self.tokens.get(self.next)
     }
 
-    fn take(&mut self) -> Option<Token<'a>> {
+    pub fn take(&mut self) -> Option<Token<'a>> {
         let token = self.tokens.get(self.next).cloned();
         self.next += 1;
         token
     }
 
-    fn expect(&mut self, what: &str) -> Result<Token<'a>, SearchError> {
+    pub fn expect(&mut self, what: &str) -> Result<Token<'a>, SearchError> {
         let position = self.text.len();
         self.take().ok_or_else(|| SearchError {
             message: format!("Invalid clause(s) in filter string: it ends where {what} is expected"),
@@ -92,84 +91,56 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn clause(&mut self) -> Result<Clause, SearchError> {
-        let position = self.peek().map_or(self.text.len(), |token| token.position);
-        let field = self.field()?;
+    fn clause<E: Searched>(&mut self) -> Result<E::Clause, SearchError> {
+        let name = self.name()?;
+        let field = E::field(&name)?;
         let first = self.next;
         let operator = self.operator()?;
-        let written = self.tokens.get(first).map_or(position, |token| token.position)
-            ..self.tokens[first..self.next].last().map_or(position, Token::end);
-        let comparator = &self.text[written.clone()];
-        if matches!(operator, Operator::IsNull | Operator::IsNotNull) {
-            return match field {
-                Field::Param(key) => Ok(Clause::Param { key, test: null_test(&operator) }),
-                Field::Tag(key) => Ok(Clause::Tag { key, test: null_test(&operator) }),
-                other => Err(SearchError {
-                    message: format!(
-                        "IS NULL / IS NOT NULL is only supported for tags and params, not for '{}' '{}'",
-                        other.kind(),
-                        other.key()
-                    ),
-                    position,
-                }),
-            };
+        let written = self.tokens.get(first).map_or(name.position, |token| token.position)
+            ..self.tokens[first..self.next].last().map_or(name.position, Token::end);
+        let Field { test, no_nulls, wrong_comparator: (before, after), comparator_first } = field;
+        if matches!(operator, Operator::IsNull | Operator::IsNotNull)
+            && let Some(message) = no_nulls
+        {
+            return Err(name.error(message));
         }
-        let wrong_operator = |allowed: &str| {
-            let message = format!("Invalid comparator '{}' not one of '{allowed}'", comparator.to_uppercase());
-            Err(SearchError { message, position: written.start })
-        };
-        match field {
-            Field::Metric(key) => {
-                let value = self.number("Expected numeric value type for metric. Found")?;
-                match operator {
-                    Operator::Number(comparison) => Ok(Clause::Metric { key, comparison, value }),
-                    _ => wrong_operator("=, !=, <, <=, >, >="),
-                }
+        let wrong =
+            || SearchError { message: format!("{before}{}{after}", self.text[written.clone()].to_uppercase()), position: written.start };
+        let wrong = wrong();
+        if comparator_first && !takes(&test, operator) {
+            return Err(wrong);
+        }
+        match test {
+            Test::Number { complaint, make } => {
+                let value = self.number(&complaint)?;
+                Ok(make((comparison(operator).ok_or(wrong)?, value)))
             }
-            Field::Number(field) => {
-                let name = Field::Number(field).key().to_string();
-                let value = self.number(&format!("Expected numeric value type for numeric attribute: {name}. Found"))?;
-                match operator {
-                    Operator::Number(comparison) => Ok(Clause::Number { field, comparison, value }),
-                    _ => wrong_operator("=, !=, <, <=, >, >="),
-                }
+            Test::Integer { name, no_text, make } => {
+                let value = self.integer(name, no_text.as_deref())?;
+                Ok(make((comparison(operator).ok_or(wrong)?, value)))
             }
-            field => {
-                let test = match operator {
-                    Operator::In | Operator::NotIn => {
-                        let list = self.list(&field)?;
-                        if matches!(operator, Operator::In) { TextTest::In(list) } else { TextTest::NotIn(list) }
-                    }
-                    operator => {
-                        let value = self.string(&field)?;
-                        match operator {
-                            Operator::Number(Comparison::Equal) => TextTest::Equal(value),
-                            Operator::Number(Comparison::NotEqual) => TextTest::NotEqual(value),
-                            Operator::Like => TextTest::Like(value),
-                            Operator::ILike => TextTest::ILike(value),
-                            _ => {
-                                return match field {
-                                    Field::Param(_) | Field::Tag(_) => wrong_operator("=, !=, LIKE, ILIKE, IS NULL, IS NOT NULL"),
-                                    _ => wrong_operator("=, !=, LIKE, ILIKE, IN, NOT IN"),
-                                };
-                            }
-                        }
-                    }
-                };
-                match field {
-                    Field::Param(key) => Ok(Clause::Param { key, test }),
-                    Field::Tag(key) => Ok(Clause::Tag { key, test }),
-                    Field::Text(field) => Ok(Clause::Text { field, test }),
-                    Field::Dataset(field) => Ok(Clause::Dataset { field, test }),
-                    // Handled above; said again because the compiler cannot see it.
-                    Field::Metric(_) | Field::Number(_) => wrong_operator("=, !=, <, <=, >, >="),
+            Test::Id { complaint, make } => Ok(make(self.id_test(operator, &complaint, wrong)?)),
+            Test::Text { value, make } => match operator {
+                Operator::IsNull => Ok(make(TextTest::Missing)),
+                Operator::IsNotNull => Ok(make(TextTest::Present)),
+                Operator::In => Ok(make(TextTest::In(self.list(&value)?))),
+                Operator::NotIn => Ok(make(TextTest::NotIn(self.list(&value)?))),
+                operator => {
+                    let text = self.string(&value)?;
+                    Ok(make(match operator {
+                        Operator::Number(Comparison::Equal) => TextTest::Equal(text),
+                        Operator::Number(Comparison::NotEqual) => TextTest::NotEqual(text),
+                        Operator::Like => TextTest::Like(text),
+                        Operator::ILike => TextTest::ILike(text),
+                        _ => return Err(wrong),
+                    }))
                 }
-            }
+            },
         }
     }
 
     /// `key`, `entity.key`, with either part quoted; an unquoted key may contain dots (`tags.mlflow.source.name`).
-    fn field(&mut self) -> Result<Field, SearchError> {
+    fn name(&mut self) -> Result<Name<'a>, SearchError> {
         let first = self.expect("a field such as metrics.accuracy")?;
         if !matches!(first.kind, Kind::Word | Kind::BackQuoted | Kind::DoubleQuoted) {
             return Err(error(
@@ -177,20 +148,21 @@ impl<'a> Parser<'a> {
                 format!("Invalid clause(s) in filter string: '{}'; expected a field such as metrics.accuracy", first.text),
             ));
         }
+        let position = first.position;
         if !self.dot_follows(first.end()) {
-            return Field::new(None, first.content(), first.position);
+            return Ok(Name { entity: None, key: first.content(), position });
         }
         self.next += 1;
         let key = self.expect("a key")?;
         match key.kind {
-            Kind::BackQuoted | Kind::DoubleQuoted => Field::new(Some(first.content()), key.content(), first.position),
+            Kind::BackQuoted | Kind::DoubleQuoted => Ok(Name { entity: Some(first.content()), key: key.content(), position }),
             Kind::Word | Kind::Number => {
                 let mut end = key.end();
                 while self.dot_follows(end) || self.word_follows(end) {
                     end = self.tokens[self.next].end();
                     self.next += 1;
                 }
-                Field::new(Some(first.content()), &self.text[key.position..end], first.position)
+                Ok(Name { entity: Some(first.content()), key: &self.text[key.position..end], position })
             }
             _ => Err(error(&key, format!("Invalid clause(s) in filter string: '{}'; expected a key after '{}.'", key.text, first.text))),
         }
@@ -207,27 +179,21 @@ impl<'a> Parser<'a> {
     fn operator(&mut self) -> Result<Operator, SearchError> {
         let token = self.expect("a comparator")?;
         if token.kind == Kind::Sign {
-            return Ok(Operator::Number(match token.text {
-                "=" => Comparison::Equal,
-                "!=" => Comparison::NotEqual,
-                "<" => Comparison::Less,
-                "<=" => Comparison::LessOrEqual,
-                ">" => Comparison::Greater,
-                ">=" => Comparison::GreaterOrEqual,
-                _ => return Ok(Operator::Other),
-            }));
+            return Ok(match token.text {
+                "=" => Operator::Number(Comparison::Equal),
+                "!=" => Operator::Number(Comparison::NotEqual),
+                "<" => Operator::Number(Comparison::Less),
+                "<=" => Operator::Number(Comparison::LessOrEqual),
+                ">" => Operator::Number(Comparison::Greater),
+                ">=" => Operator::Number(Comparison::GreaterOrEqual),
+                _ => Operator::Other,
+            });
         }
-        if token.is_keyword("LIKE") {
-            return Ok(Operator::Like);
-        }
-        if token.is_keyword("ILIKE") {
-            return Ok(Operator::ILike);
-        }
-        if token.is_keyword("RLIKE") {
-            return Ok(Operator::Other);
-        }
-        if token.is_keyword("IN") {
-            return Ok(Operator::In);
+        for (keyword, operator) in [("LIKE", Operator::Like), ("ILIKE", Operator::ILike), ("RLIKE", Operator::Other), ("IN", Operator::In)]
+        {
+            if token.is_keyword(keyword) {
+                return Ok(operator);
+            }
         }
         if token.is_keyword("NOT") {
             let next = self.expect("IN")?;
@@ -260,94 +226,23 @@ impl<'a> Parser<'a> {
             ),
         ))
     }
+}
 
-    fn number(&mut self, message: &str) -> Result<f64, SearchError> {
-        let token = self.expect("a number")?;
-        if token.kind == Kind::Number
-            && let Ok(number) = token.text.parse::<f64>()
-        {
-            return Ok(number);
-        }
-        Err(error(&token, format!("{message} {}", token.text)))
-    }
-
-    fn string(&mut self, field: &Field) -> Result<String, SearchError> {
-        let token = self.expect("a quoted string")?;
-        let expected = match field {
-            Field::Param(_) | Field::Tag(_) => format!("Expected a quoted string value for {} (e.g. 'my-value'). Got value", field.kind()),
-            Field::Dataset(_) => "Expected a quoted string value for dataset attributes. Got value".to_string(),
-            _ => "Expected a quoted string value for attributes. Got value".to_string(),
-        };
-        match token.kind {
-            Kind::SingleQuoted | Kind::DoubleQuoted => Ok(token.content().to_string()),
-            Kind::BackQuoted | Kind::Word => Err(error(
-                &token,
-                format!(
-                    "Parameter value is either not quoted or unidentified quote types used for string value {}. Use either single or double \
-                     quotes.",
-                    token.text
-                ),
-            )),
-            _ => Err(error(&token, format!("{expected} {}", token.text))),
-        }
-    }
-
-    /// `('a', 'b')`, for the fields that allow it.
-    fn list(&mut self, field: &Field) -> Result<Vec<String>, SearchError> {
-        let open = self.expect("a list in brackets")?;
-        if open.kind != Kind::Open {
-            return Err(error(&open, format!("Invalid clause(s) in filter string: '{}'; expected a list such as ('a', 'b')", open.text)));
-        }
-        match field {
-            Field::Text(TextField::RunId) | Field::Dataset(_) => {}
-            Field::Text(_) => {
-                return Err(error(&open, "Only ['run_id'] attributes support comparison with a list of quoted string values."));
-            }
-            _ => return Err(error(&open, format!("Expected a quoted string value for {} (e.g. 'my-value'). Got value (", field.kind()))),
-        }
-        let mut list = vec![];
-        loop {
-            let token = self.expect("a quoted string")?;
-            match token.kind {
-                Kind::SingleQuoted | Kind::DoubleQuoted => list.push(token.content().to_string()),
-                Kind::Close if list.is_empty() => {
-                    return Err(error(
-                        &token,
-                        "While parsing a list in the query, expected a non-empty list of string values, but got empty list",
-                    ));
-                }
-                // A comma before the bracket is Python's way to write a list of one.
-                Kind::Close => return Ok(list),
-                Kind::Number => {
-                    return Err(error(
-                        &token,
-                        format!(
-                            "While parsing a list in the query, expected string value, punctuation, or whitespace, but got different type in \
-                             list: {}",
-                            token.text
-                        ),
-                    ));
-                }
-                _ => return Err(ill_formed(&token)),
-            }
-            let token = self.expect("',' or ')'")?;
-            match token.kind {
-                Kind::Comma => {}
-                Kind::Close => return Ok(list),
-                _ => return Err(ill_formed(&token)),
-            }
-        }
+fn comparison(operator: Operator) -> Option<Comparison> {
+    match operator {
+        Operator::Number(comparison) => Some(comparison),
+        _ => None,
     }
 }
 
-fn null_test(operator: &Operator) -> TextTest {
-    if matches!(operator, Operator::IsNull) { TextTest::Missing } else { TextTest::Present }
-}
-
-fn ill_formed(token: &Token) -> SearchError {
-    error(token, "While parsing a list in the query, expected a non-empty list of string values, but got ill-formed list.")
-}
-
-fn error(token: &Token, message: impl Into<String>) -> SearchError {
-    SearchError { message: message.into(), position: token.position }
+/// Whether a test has a use for an operator.
+fn takes<C>(test: &Test<C>, operator: Operator) -> bool {
+    match test {
+        Test::Number { .. } | Test::Integer { .. } => comparison(operator).is_some(),
+        Test::Id { .. } | Test::Text { .. } => match operator {
+            Operator::Number(comparison) => matches!(comparison, Comparison::Equal | Comparison::NotEqual),
+            Operator::Other => false,
+            _ => true,
+        },
+    }
 }
