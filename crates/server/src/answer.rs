@@ -77,7 +77,9 @@ impl IntoResponse for Failure {
 /// A value as JSON.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<Bytes, Failure> {
     let written = serde_json::to_vec(value);
-    written.map(Bytes::from).map_err(|error| ApiError::new(ErrorCode::InternalError, format!("the answer cannot be written: {error}")).into())
+    written
+        .map(Bytes::from)
+        .map_err(|error| ApiError::new(ErrorCode::InternalError, format!("the answer cannot be written: {error}")).into())
 }
 
 /// JSON bytes as a response.

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -13,7 +12,6 @@ use tokio::net::TcpListener;
 
 use crate::front::Front;
 use crate::shutdown::Shutdown;
-
 
 /// How long a client may take to send the head of a request, idle time between two requests included: the limit that
 /// keeps silent connections from piling up.

@@ -141,9 +141,11 @@ pub(crate) async fn body(app: &App, request: http::Request<Body>, limit: usize) 
     let received = tokio::time::timeout(app.options.patience, Limited::new(request.into_body(), limit).collect()).await;
     match received {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(ApiError::new(ErrorCode::BadRequest, format!("The body of the request is larger than {limit} bytes, the most that is taken.")).into())
-        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::new(
+            ErrorCode::BadRequest,
+            format!("The body of the request is larger than {limit} bytes, the most that is taken."),
+        )
+        .into()),
         Ok(Err(error)) => Err(ApiError::new(ErrorCode::BadRequest, format!("The body of the request broke off: {error}")).into()),
         Err(_) => Err(ApiError::new(
             ErrorCode::BadRequest,

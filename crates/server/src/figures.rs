@@ -73,7 +73,7 @@ impl Figures {
     /// In Prometheus' text format.
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(8192);
-        let mut head = |text: &mut String, name: &str, kind: &str, help: &str| {
+        let head = |text: &mut String, name: &str, kind: &str, help: &str| {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         };
         head(&mut text, "anmok_http_requests_total", "counter", "Requests answered, by route and status.");

@@ -78,7 +78,6 @@ pub(crate) async fn receive(app: &App, store: &ArtifactStore, path: &ArtifactPat
     Ok(upload.finish().await?)
 }
 
-
 /// One range of bytes. Others (several at once, other units) are ignored, as HTTP allows.
 fn byte_range(header: &str) -> Option<ByteRange> {
     let (first, last) = header.strip_prefix("bytes=")?.split_once('-')?;

@@ -9,8 +9,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use http_body::Body as _;
-use hyper::body::Incoming;
 use hyper::Request;
+use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::answer::text;
@@ -153,7 +153,8 @@ fn preflight(asked: &HeaderMap) -> Response {
 /// that most probably no other process has.
 fn request_id(headers: &HeaderMap) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let harmless = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let harmless =
+        |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     match header_text(headers, REQUEST_ID).filter(harmless) {
         Some(id) => id.to_owned(),
         None => format!("{:08x}-{:x}", process_mark(), NEXT.fetch_add(1, Ordering::Relaxed)),

@@ -35,9 +35,9 @@ use std::sync::Arc;
 
 use anmok_tracking::Store;
 
+use front::Front;
 pub use options::{Options, Security};
 pub use shutdown::Shutdown;
-use front::Front;
 use state::App;
 
 /// Threads that carry bytes. The work is done in the pool below; two of these saturate a network card.

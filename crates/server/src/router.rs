@@ -19,7 +19,11 @@ pub(crate) fn router(app: Shared) -> Router {
             router = router.route(&path, handler(At { endpoint: route.endpoint, method: route.method }));
         }
     }
-    router.route("/metrics", axum::routing::get(server::figures)).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(app)
+    router
+        .route("/metrics", axum::routing::get(server::figures))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app)
 }
 
 fn handler(at: At) -> MethodRouter<Shared> {

@@ -24,9 +24,10 @@ impl Security {
             // MLflow matches patterns such as `10.*`, which `10.attacker.example` passes too; we ask for an address.
             return name == "localhost" || address(name).is_some_and(is_near);
         }
-        self.allowed_hosts.iter().map(|allowed| allowed.to_ascii_lowercase()).any(|allowed| {
-            matches(&allowed, &host) || (without_port(&allowed) == allowed && matches(&allowed, name))
-        })
+        self.allowed_hosts
+            .iter()
+            .map(|allowed| allowed.to_ascii_lowercase())
+            .any(|allowed| matches(&allowed, &host) || (without_port(&allowed) == allowed && matches(&allowed, name)))
     }
 
     /// Whether a browser's page of this origin may change things here.
@@ -57,7 +58,11 @@ pub(crate) fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Opti
 /// `[::1]:5000` to `[::1]`, `localhost:5000` to `localhost`.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) => name,
+        Some((name, port))
+            if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name
+        }
         _ => host,
     }
 }
@@ -105,10 +110,30 @@ mod tests {
     #[test]
     fn hosts_that_only_we_can_be() {
         let near = Security::default();
-        for host in ["localhost", "localhost:5000", "LOCALHOST:80", "127.0.0.1:5000", "[::1]:5000", "0.0.0.0:5000", "192.168.1.7", "10.0.0.1:80", "172.31.0.1", "[fd00::1]:5000"] {
+        for host in [
+            "localhost",
+            "localhost:5000",
+            "LOCALHOST:80",
+            "127.0.0.1:5000",
+            "[::1]:5000",
+            "0.0.0.0:5000",
+            "192.168.1.7",
+            "10.0.0.1:80",
+            "172.31.0.1",
+            "[fd00::1]:5000",
+        ] {
             assert!(near.allows_host(Some(host)), "{host}");
         }
-        for host in ["", "evil.example", "10.evil.example", "localhost.evil.example", "172.32.0.1", "8.8.8.8", "127.0.0.1.evil.example:5000", "localhost:5000:80"] {
+        for host in [
+            "",
+            "evil.example",
+            "10.evil.example",
+            "localhost.evil.example",
+            "172.32.0.1",
+            "8.8.8.8",
+            "127.0.0.1.evil.example:5000",
+            "localhost:5000:80",
+        ] {
             assert!(!near.allows_host(Some(host)), "{host}");
         }
         assert!(!near.allows_host(None));
@@ -129,7 +154,8 @@ mod tests {
 
     #[test]
     fn only_known_pages_change_things() {
-        let security = Security { cors_allowed_origins: vec!["https://ui.example".into(), "https://*.lab.example".into()], ..Security::default() };
+        let security =
+            Security { cors_allowed_origins: vec!["https://ui.example".into(), "https://*.lab.example".into()], ..Security::default() };
         for (origin, may) in [
             ("http://localhost:3000", true),
             ("http://127.0.0.1", true),
@@ -148,7 +174,16 @@ mod tests {
 
     #[test]
     fn stars() {
-        for (pattern, text, fits) in [("*", "", true), ("a*c", "abc", true), ("a*c", "ac", true), ("a*bc", "abxbc", true), ("ab*b", "ab", false), ("a", "ab", false), ("a*b*c", "axbxc", true), ("a*b*c", "acb", false)] {
+        for (pattern, text, fits) in [
+            ("*", "", true),
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*bc", "abxbc", true),
+            ("ab*b", "ab", false),
+            ("a", "ab", false),
+            ("a*b*c", "axbxc", true),
+            ("a*b*c", "acb", false),
+        ] {
             assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
         }
     }

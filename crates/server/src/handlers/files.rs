@@ -34,7 +34,9 @@ pub(crate) async fn of_model_version(app: Shared, request: Request<Body>) -> Res
     let (name, version) = (required(&request, &["name"])?, required(&request, &["version"])?);
     let path = ArtifactPath::parse(&required(&request, &["path"])?)?;
     let find = GetModelVersionDownloadUri { name, version };
-    let store = app.blocking("GetModelVersionArtifact", move |app| artifacts(app, &model_versions::get_download_uri(app, find)?.artifact_uri)).await?;
+    let store = app
+        .blocking("GetModelVersionArtifact", move |app| artifacts(app, &model_versions::get_download_uri(app, find)?.artifact_uri))
+        .await?;
     file::send(&store, &path, request.headers()).await
 }
 

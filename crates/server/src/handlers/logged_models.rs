@@ -37,7 +37,7 @@ pub(crate) fn finalize(app: &App, path: &InPath, asked: FinalizeLoggedModel) -> 
     Ok(LoggedModelResponse { model: app.store.finalize_logged_model(path.first(), asked.status)? })
 }
 
-pub(crate) fn delete(app: &App, path: &InPath, _: Empty) -> Answer<Empty> {
+pub(crate) fn delete(app: &App, path: &InPath) -> Answer<Empty> {
     app.store.delete_logged_model(path.first())?;
     Ok(Empty {})
 }
@@ -47,7 +47,7 @@ pub(crate) fn set_tags(app: &App, path: &InPath, asked: SetLoggedModelTags) -> A
     Ok(Empty {})
 }
 
-pub(crate) fn delete_tag(app: &App, path: &InPath, _: Empty) -> Answer<Empty> {
+pub(crate) fn delete_tag(app: &App, path: &InPath) -> Answer<Empty> {
     app.store.delete_logged_model_tag(path.first(), path.second())?;
     Ok(Empty {})
 }
@@ -58,7 +58,8 @@ pub(crate) fn log_params(app: &App, path: &InPath, asked: LogLoggedModelParamsRe
 }
 
 pub(crate) fn search(app: &App, asked: SearchLoggedModels) -> Answer<SearchLoggedModelsResponse> {
-    let datasets = asked.datasets.into_iter().map(|dataset| LoggedModelDataset { name: dataset.dataset_name, digest: dataset.dataset_digest });
+    let datasets =
+        asked.datasets.into_iter().map(|dataset| LoggedModelDataset { name: dataset.dataset_name, digest: dataset.dataset_digest });
     let query = LoggedModelQuery {
         experiment_ids: asked.experiment_ids,
         filter: LoggedModelFilter::parse(asked.filter.as_deref().unwrap_or_default()).map_err(ApiError::from)?,

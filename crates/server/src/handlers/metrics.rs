@@ -1,7 +1,7 @@
 //! `metrics/*`.
 
 use anmok_protocol::messages::metrics::{
-    GetMetricHistoryBulk, GetMetricHistoryBulkInterval, GetMetricHistoryBulkIntervalResponse, GetMetricHistory, GetMetricHistoryResponse,
+    GetMetricHistory, GetMetricHistoryBulk, GetMetricHistoryBulkInterval, GetMetricHistoryBulkIntervalResponse, GetMetricHistoryResponse,
 };
 use anmok_protocol::{ApiError, ErrorCode, Metric, MetricWithRunId, limits};
 use anmok_tracking::{PageRequest, SampledHistoryQuery};
@@ -36,13 +36,17 @@ pub(crate) fn history_bulk(app: &App, asked: GetMetricHistoryBulk) -> Answer<Get
         return Err(ApiError::invalid("GetMetricHistoryBulk request must specify at least one run_id.").into());
     }
     if count > limits::SAMPLED_HISTORY_RUNS {
-        let message = format!("GetMetricHistoryBulk request cannot specify more than {} run_ids. Received {count} run_ids.", limits::SAMPLED_HISTORY_RUNS);
+        let message = format!(
+            "GetMetricHistoryBulk request cannot specify more than {} run_ids. Received {count} run_ids.",
+            limits::SAMPLED_HISTORY_RUNS
+        );
         return Err(ApiError::invalid(message).into());
     }
     let Some(metric_key) = asked.metric_key else {
         return Err(ApiError::invalid("GetMetricHistoryBulk request must specify a metric_key.").into());
     };
-    let most = asked.max_results.map_or(limits::BULK_HISTORY_POINTS, |most| usize::try_from(most).unwrap_or(0)).min(limits::BULK_HISTORY_POINTS);
+    let most =
+        asked.max_results.map_or(limits::BULK_HISTORY_POINTS, |most| usize::try_from(most).unwrap_or(0)).min(limits::BULK_HISTORY_POINTS);
     let mut run_ids = asked.run_id;
     run_ids.sort();
     let mut metrics: Vec<MetricWithRunId> = vec![];
@@ -85,7 +89,9 @@ pub(crate) fn sampled(asked: GetMetricHistoryBulkInterval) -> Result<SampledHist
     let steps = match (asked.start_step, asked.end_step) {
         (None, None) => None,
         (Some(start), Some(end)) if start <= end => Some((start, end)),
-        (Some(start), Some(end)) => return invalid(format!("end_step must be greater than start_step. Found start_step={start} and end_step={end}.")),
+        (Some(start), Some(end)) => {
+            return invalid(format!("end_step must be greater than start_step. Found start_step={start} and end_step={end}."));
+        }
         _ => return invalid("If either start step or end step are specified, both must be specified.".into()),
     };
     Ok(SampledHistoryQuery { run_ids: asked.run_ids, metric_key: asked.metric_key, steps, max_results })

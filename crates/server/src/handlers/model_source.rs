@@ -254,7 +254,8 @@ fn decoded(text: &str) -> String {
 /// Whether the files are kept by a tracking server.
 fn is_proxied(source: &str) -> bool {
     let scheme = source.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    scheme == "mlflow-artifacts" || (matches!(scheme.as_str(), "http" | "https") && decoded(source).contains("/api/2.0/mlflow-artifacts/artifacts"))
+    scheme == "mlflow-artifacts"
+        || (matches!(scheme.as_str(), "http" | "https") && decoded(source).contains("/api/2.0/mlflow-artifacts/artifacts"))
 }
 
 /// Whether a URI lies below another: the same scheme and host, and the other's path before its own.
@@ -279,7 +280,9 @@ mod tests {
 
     #[test]
     fn ways_back_are_found_however_they_are_written() {
-        for source in ["s3://b/a/../c", "mlflow-artifacts:/a/%2e%2e/c", "http://h/a/%252e%252e%252fc", "s3://b/a%2f..", "s3://b/\0", "dbfs:/a/./b"] {
+        for source in
+            ["s3://b/a/../c", "mlflow-artifacts:/a/%2e%2e/c", "http://h/a/%252e%252e%252fc", "s3://b/a%2f..", "s3://b/\0", "dbfs:/a/./b"]
+        {
             assert!(no_way_back(source).is_err(), "{source}");
         }
         for source in ["s3://b/a/c", "runs:/0123/model", "mlflow-artifacts:/0/a/artifacts/..model", "http://h/a%20b"] {

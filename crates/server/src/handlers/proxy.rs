@@ -109,7 +109,8 @@ pub(crate) fn abort_multipart_upload(app: &App, path: &InPath, asked: AbortMulti
 
 pub(crate) fn presigned_download_url(app: &App, path: &InPath) -> Answer<GetPresignedDownloadUrlResponse> {
     let (root, path) = (root(app)?, ArtifactPath::parse(path.first())?);
-    let unsupported = || ApiError::new(ErrorCode::NotImplemented, "Multipart download is not supported for the current artifact repository");
+    let unsupported =
+        || ApiError::new(ErrorCode::NotImplemented, "Multipart download is not supported for the current artifact repository");
     found(root.objects(), unsupported)?;
     let file_size = Some(size(&root, &path)?);
     let url = signed(&root, PresignedMethod::Get, &path, None)?;

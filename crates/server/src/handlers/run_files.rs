@@ -77,7 +77,8 @@ pub(super) fn signed(store: &ArtifactStore, method: PresignedMethod, path: &Arti
         PresignedMethod::Get => "download",
         PresignedMethod::Put => "upload",
     };
-    let unsupported = || ApiError::new(ErrorCode::NotImplemented, format!("Presigned {what} is not supported for the current artifact repository"));
+    let unsupported =
+        || ApiError::new(ErrorCode::NotImplemented, format!("Presigned {what} is not supported for the current artifact repository"));
     let objects = found(store.objects(), unsupported)?;
     Ok(waiting(objects.presigned(method, path, valid))?)
 }

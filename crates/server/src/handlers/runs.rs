@@ -109,7 +109,8 @@ pub(crate) fn log_model(app: &App, asked: LogModel) -> Answer<Empty> {
         let message = format!("Malformed model info. \n {} \n is not a valid JSON.", asked.model_json);
         return Err(ApiError::invalid(message).into());
     };
-    let missing: Vec<_> = ["artifact_path", "flavors", "run_id", "utc_time_created"].into_iter().filter(|key| !model.contains_key(*key)).collect();
+    let missing: Vec<_> =
+        ["artifact_path", "flavors", "run_id", "utc_time_created"].into_iter().filter(|key| !model.contains_key(*key)).collect();
     if !missing.is_empty() {
         let missing = missing.iter().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(", ");
         return Err(ApiError::invalid(format!("Model json is missing mandatory fields: {{{missing}}}")).into());
