@@ -9,6 +9,7 @@
 //! - [`validate`]: names, lengths and batches, with the official messages
 //! - [`messages`], [`routes`]: requests and answers of the REST API, and where they go
 //! - [`artifact_path`]: paths inside a run's artifacts that cannot escape
+//! - [`model_source`]: where a model version may come from
 //! - [`search`]: the filter and order grammar, to typed clauses
 
 pub mod artifact_path;
@@ -18,10 +19,12 @@ mod json;
 pub mod limits;
 pub mod logged_model;
 pub mod messages;
+pub mod model_source;
 pub mod registry;
 pub mod routes;
 pub mod run;
 pub mod search;
+mod uri;
 pub mod validate;
 
 pub use artifact_path::{ArtifactPath, FileInfo};

@@ -8,6 +8,8 @@ pub const PARAM_VALUE_LENGTH: usize = 6000;
 pub const TAG_VALUE_LENGTH: usize = 8000;
 /// An experiment's name.
 pub const EXPERIMENT_NAME_LENGTH: usize = 500;
+/// The place of an experiment's artifacts.
+pub const ARTIFACT_LOCATION_LENGTH: usize = 2048;
 /// An experiment tag's key.
 pub const EXPERIMENT_TAG_KEY_LENGTH: usize = 250;
 /// An experiment tag's value.
@@ -27,6 +29,10 @@ pub const INPUT_TAG_KEY_LENGTH: usize = 255;
 /// An input tag's value.
 pub const INPUT_TAG_VALUE_LENGTH: usize = 500;
 
+/// A logged model's name.
+pub const LOGGED_MODEL_NAME_LENGTH: usize = 500;
+/// Keys of a logged model's params and tags.
+pub const LOGGED_MODEL_KEY_LENGTH: usize = 255;
 /// A registry tag's key.
 pub const REGISTRY_TAG_KEY_LENGTH: usize = 250;
 /// A registry tag's value.

@@ -30,7 +30,7 @@ pub use error::TrackingError;
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
-pub use uri::{Durability, StoreOptions, StoreUri, open};
+pub use uri::{Durability, StoreOptions, StoreUri, open, open_store};
 pub use writer::RunWriter;
 
 /// A store that a whole server can stand on: runs, logged models and the registry.

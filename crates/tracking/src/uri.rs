@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::Store;
 use crate::artifact::ArtifactOptions;
 use crate::error::TrackingError;
 use crate::store::RunStore;
@@ -14,18 +15,24 @@ use crate::{postgres, sqlite};
 /// # Errors
 /// A URI that this build cannot serve, with what to write instead; whatever keeps the database from opening.
 pub fn open(uri: &str, options: &StoreOptions) -> Result<Box<dyn RunStore>, TrackingError> {
-    let not_yet = |kind: &str| {
-        Err(TrackingError::Uri {
-            uri: without_password(uri),
-            why: format!(
-                "{kind} is not part of this build; it supports sqlite:///relative/path.db, sqlite:////absolute/path.db and postgresql://"
-            ),
-        })
-    };
+    let store: Box<dyn RunStore> = open_store(uri, options)?;
+    Ok(store)
+}
+
+/// Opens the database that a tracking URI names, with all that a server needs of it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_store(uri: &str, options: &StoreOptions) -> Result<Box<dyn Store>, TrackingError> {
     match uri.parse()? {
         StoreUri::Sqlite(path) => Ok(Box::new(sqlite::open(&path, options)?)),
         StoreUri::Postgres(uri) => Ok(Box::new(postgres::open(&uri, options)?)),
-        StoreUri::Http(_) => not_yet("tracking to a server"),
+        StoreUri::Http(_) => Err(TrackingError::Uri {
+            uri: without_password(uri),
+            why: "tracking to a server is not part of this build; it supports sqlite:///relative/path.db, sqlite:////absolute/path.db and \
+                  postgresql://user:password@host/database"
+                .into(),
+        }),
     }
 }
 

@@ -25,12 +25,9 @@ const S3_ENDPOINT_URL: Setting = setting(
 )
 .with_variables(&["MLFLOW_S3_ENDPOINT_URL"]);
 
-const S3_IGNORE_TLS: Setting = setting(
-    "s3_ignore_tls",
-    "Accept an S3 server's certificate that cannot be checked",
-    &Switch { field: |s| &mut s.s3.ignore_tls },
-)
-.with_variables(&["MLFLOW_S3_IGNORE_TLS"]);
+const S3_IGNORE_TLS: Setting =
+    setting("s3_ignore_tls", "Accept an S3 server's certificate that cannot be checked", &Switch { field: |s| &mut s.s3.ignore_tls })
+        .with_variables(&["MLFLOW_S3_IGNORE_TLS"]);
 
 /// Those of [`SECTION`] that a server takes as flags; the rest is for clients.
 pub const OF_SERVER: Section =

@@ -216,7 +216,7 @@ impl ArtifactStore {
     pub async fn upload(&self, path: &ArtifactPath) -> Result<Upload, TrackingError> {
         Ok(Upload(match &self.0 {
             Kind::Folder(folder) => Writing::Folder(folder.upload(path).await?),
-            Kind::Objects(objects) => Writing::Objects(objects.upload(path)),
+            Kind::Objects(objects) => Writing::Objects(Box::new(objects.upload(path))),
         }))
     }
 
@@ -236,7 +236,7 @@ pub struct Upload(Writing);
 #[derive(Debug)]
 enum Writing {
     Folder(FolderUpload),
-    Objects(ObjectUpload),
+    Objects(Box<ObjectUpload>),
 }
 
 impl Upload {

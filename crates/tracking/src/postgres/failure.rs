@@ -13,12 +13,17 @@ use crate::sql::{Failure, Fault};
 pub(super) fn failure(error: Error) -> Failure {
     let words = words(&error);
     let Some(answer) = error.as_db_error() else {
+        if error.to_string().starts_with("error serializing parameter") {
+            // A value of the caller's, most likely a page token of another search.
+            return ApiError::invalid(format!("A value of this request cannot be compared with what is stored: {words}")).into();
+        }
         let lost = error.is_closed() || error.source().is_some_and(is_loss) || error.to_string() == "timeout waiting for server";
         return Failure::new(if lost { Fault::Unavailable } else { Fault::Other }, words);
     };
     let code = answer.code();
     let kind = match code.code() {
         "40001" | "40P01" => Fault::Conflict,
+        "23505" => Fault::Duplicate,
         // The server goes or comes, has no place left, or has become a copy that takes no writes.
         "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "53200" | "25006" | "25P03" => Fault::Unavailable,
         "53100" | "53000" => Fault::DiskFull,
@@ -78,7 +83,9 @@ impl At {
             Fault::Unavailable | Fault::Conflict | Fault::Locked => TrackingError::Unavailable { doing, database, detail },
             Fault::DiskFull => TrackingError::DiskFull { doing, path: database.into() },
             Fault::Corrupt => TrackingError::Corrupt { doing, path: database.into(), detail },
-            Fault::ReadOnly | Fault::NotADatabase | Fault::Other => TrackingError::Database { doing, path: database.into(), detail },
+            Fault::ReadOnly | Fault::NotADatabase | Fault::Duplicate | Fault::Other => {
+                TrackingError::Database { doing, path: database.into(), detail }
+            }
         }
     }
 }

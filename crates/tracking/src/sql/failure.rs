@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     DiskFull,
     NotADatabase,
     Corrupt,
+    /// What must be unique is there already.
+    Duplicate,
     /// Two transactions were in each other's way; the same may succeed when it is done again.
     Conflict,
     /// The connection is gone, or the server takes none at the moment.

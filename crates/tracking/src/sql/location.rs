@@ -70,9 +70,9 @@ impl Locations {
         }
     }
 
-    /// SQL for the shown form of a stored location; its one parameter is [`Self::prefix`].
-    pub fn resolved_sql(column: &str, parameter: usize) -> String {
-        format!("CASE WHEN substr({column}, 1, 2) = '{RELATIVE}' THEN ?{parameter} || substr({column}, 3) ELSE {column} END")
+    /// SQL for the shown form of a stored location; `place` is that of the parameter [`Self::prefix`].
+    pub fn resolved_sql(column: &str, place: &str) -> String {
+        format!("CASE WHEN substr({column}, 1, 2) = '{RELATIVE}' THEN {place} || substr({column}, 3) ELSE {column} END")
     }
 
     /// What stands in place of [`RELATIVE`] in a shown location.

@@ -1,19 +1,29 @@
 //! The statements, written once for all SQL databases, and the store on top of them.
 //!
-//! - [`store`]: the `RunStore` of a [`Database`]
-//! - [`read`], [`write`], [`search`]: the statements
+//! - [`store`], [`tracking_store`], [`model_registry`]: the traits, on a [`Database`]
+//! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
+//! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
 //! - [`connection`]: what they need of a database
 //! - [`failure`]: what can go wrong with them
 //! - [`location`]: artifact locations as they are stored and shown
 //! - [`page`]: page tokens
 
 mod connection;
+mod experiments;
 mod failure;
+mod history;
 mod location;
+mod logged_models;
+mod model_registry;
+mod model_search;
 mod page;
 mod read;
+mod registry;
+mod registry_read;
 mod search;
+mod select;
 mod store;
+mod tracking_store;
 mod write;
 
 pub(crate) use connection::{Connection, Dialect, Row, Value};

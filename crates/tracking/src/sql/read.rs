@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use anmok_protocol::{
-    ApiError, Dataset, DatasetInput, Experiment, ExperimentTag, InputTag, Metric, Param, Run, RunData, RunInfo, RunInputs, RunOutputs,
-    RunTag,
+    ApiError, Dataset, DatasetInput, Experiment, ExperimentTag, InputTag, Metric, ModelInput, ModelOutput, Param, Run, RunData, RunInfo,
+    RunInputs, RunOutputs, RunTag,
 };
 
 use super::connection::{Connection, Row, Value};
@@ -146,6 +146,15 @@ pub(super) fn filled(connection: &mut dyn Connection, infos: Vec<(i64, RunInfo)>
         }
         Ok(())
     })?;
+    each(MODELS, &mut |run, row| {
+        let model_id = row.string(3)?;
+        if row.truth(1)? {
+            run.outputs.model_outputs.push(ModelOutput { model_id, step: row.integer(4)? });
+        } else {
+            run.inputs.model_inputs.push(ModelInput { model_id });
+        }
+        Ok(())
+    })?;
     Ok(runs)
 }
 
@@ -159,6 +168,11 @@ const TAGS: &str = "SELECT t.run, k.name, t.value FROM anmok_tags t JOIN anmok_k
 const INPUTS: &str = "SELECT i.run, i.input, d.name, d.digest, d.source_type, d.source, d.schema, d.profile, t.key, t.value
     FROM anmok_inputs i JOIN anmok_datasets d USING (dataset) LEFT JOIN anmok_input_tags t USING (input)
     WHERE i.run IN (SELECT value FROM json_each(?1)) ORDER BY i.run, i.input, t.key";
+
+const MODELS: &str = "SELECT run, 0 AS is_output, input AS number, model_id, 0 AS step FROM anmok_model_inputs
+    WHERE run IN (SELECT value FROM json_each(?1))
+    UNION ALL SELECT run, 1, output, model_id, step FROM anmok_model_outputs
+    WHERE run IN (SELECT value FROM json_each(?1)) ORDER BY 1, 2, 3";
 
 /// Columns 1 to 5: key, value, is_nan, timestamp, step.
 fn metric_row(row: &dyn Row) -> Result<Metric, Failure> {

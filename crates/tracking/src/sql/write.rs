@@ -12,6 +12,7 @@ use anmok_protocol::{
 use super::connection::Connection;
 use super::failure::Failure;
 use super::location::Locations;
+use super::logged_models::{self, ModelPoint};
 use super::read;
 use crate::error::TrackingError;
 use crate::run_name::{random_run_id, random_run_name};
@@ -41,12 +42,12 @@ pub(super) fn create_experiment(
     Ok(experiment.to_string())
 }
 
-fn already_exists(name: &str) -> ApiError {
+pub(super) fn already_exists(name: &str) -> ApiError {
     ApiError::new(ErrorCode::ResourceAlreadyExists, format!("Experiment(name={name}) already exists."))
 }
 
 /// Sets tags in a table of (owner, key, value); the last value of a key stays.
-fn set_keyed<'a>(
+pub(super) fn set_keyed<'a>(
     connection: &mut dyn Connection,
     table: &str,
     owner_column: &str,
@@ -151,7 +152,7 @@ pub(super) fn create_run(connection: &mut dyn Connection, row: &CheckedRun, loca
 }
 
 /// A run's number, if it is there and active.
-fn active_run(connection: &mut dyn Connection, run_id: &str) -> Result<i64, Failure> {
+pub(super) fn active_run(connection: &mut dyn Connection, run_id: &str) -> Result<i64, Failure> {
     let found = connection.first("SELECT run, lifecycle_stage FROM anmok_runs WHERE run_id = ?1", &[run_id.into()], |row| {
         Ok((row.integer(0)?, row.string(1)?))
     })?;
@@ -192,6 +193,8 @@ pub(super) fn set_run_stage(connection: &mut dyn Connection, run_id: &str, stage
 /// A batch as it is stored: long values cut, infinities clamped, NaN marked.
 pub(super) struct BatchRows {
     metrics: Vec<Point>,
+    /// Those of them that are logged models' too.
+    model_metrics: Vec<ModelPoint>,
     keys: Vec<String>,
     params: Vec<(String, String)>,
     tags: Vec<RunTag>,
@@ -199,12 +202,12 @@ pub(super) struct BatchRows {
 
 /// One metric point; `key` counts in [`BatchRows::keys`].
 #[derive(Clone, Copy)]
-struct Point {
-    key: usize,
-    step: i64,
-    timestamp: i64,
-    value: f64,
-    is_nan: bool,
+pub(super) struct Point {
+    pub key: usize,
+    pub step: i64,
+    pub timestamp: i64,
+    pub value: f64,
+    pub is_nan: bool,
 }
 
 impl Point {
@@ -218,7 +221,7 @@ impl BatchRows {
     pub fn new(batch: &Batch) -> Self {
         let mut places: HashMap<&str, usize> = HashMap::new();
         let mut keys = vec![];
-        let metrics = batch
+        let metrics: Vec<Point> = batch
             .metrics
             .iter()
             .map(|metric| {
@@ -232,10 +235,11 @@ impl BatchRows {
                 Point { key, step: metric.step, timestamp: metric.timestamp, value, is_nan }
             })
             .collect();
+        let model_metrics = batch.metrics.iter().zip(&metrics).filter_map(|(metric, point)| ModelPoint::new(metric, *point)).collect();
         let cut = |text: &str, limit| limits::cut(text, limit).to_string();
         let params = batch.params.iter().map(|param| (param.key.clone(), cut(&param.value, limits::PARAM_VALUE_LENGTH))).collect();
         let tags = batch.tags.iter().map(|tag| RunTag::new(&tag.key, cut(&tag.value, limits::TAG_VALUE_LENGTH))).collect();
-        Self { metrics, keys, params, tags }
+        Self { metrics, model_metrics, keys, params, tags }
     }
 }
 
@@ -254,6 +258,7 @@ pub(super) fn log_batch(connection: &mut dyn Connection, run_id: &str, batch: &B
     let (param_keys, _) = rest.split_at(batch.params.len());
     log_params(connection, run, run_id, &batch.params, param_keys)?;
     log_metrics(connection, run, &batch.metrics, metric_keys)?;
+    logged_models::log_metrics(connection, run, &batch.model_metrics, metric_keys)?;
     set_tags(connection, run, batch.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())))
 }
 
@@ -385,5 +390,5 @@ pub(super) fn log_inputs(connection: &mut dyn Connection, run_id: &str, inputs: 
         let (keys, values): (Vec<&str>, Vec<&str>) = tags.into_iter().unzip();
         connection.insert_rows("anmok_input_tags", &[("input", number.into()), ("key", keys.into()), ("value", values.into())], "")?;
     }
-    Ok(())
+    logged_models::log_inputs(connection, run, &inputs.model_inputs)
 }

@@ -15,6 +15,7 @@ pub(super) fn failure(error: rusqlite::Error) -> Failure {
         Some(ErrorCode::DiskFull) => Fault::DiskFull,
         Some(ErrorCode::NotADatabase) => Fault::NotADatabase,
         Some(ErrorCode::DatabaseCorrupt) => Fault::Corrupt,
+        Some(ErrorCode::ConstraintViolation) => Fault::Duplicate,
         _ => Fault::Other,
     };
     Failure::new(kind, error.to_string())
@@ -49,7 +50,7 @@ impl At {
             Fault::DiskFull => TrackingError::DiskFull { doing, path },
             Fault::NotADatabase => TrackingError::NotADatabase { path },
             Fault::Corrupt => TrackingError::Corrupt { doing, path, detail },
-            Fault::Conflict | Fault::Unavailable | Fault::Other => TrackingError::Database { doing, path, detail },
+            Fault::Duplicate | Fault::Conflict | Fault::Unavailable | Fault::Other => TrackingError::Database { doing, path, detail },
         }
     }
 }

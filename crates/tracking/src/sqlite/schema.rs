@@ -86,6 +86,88 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (input, key)
     ) WITHOUT ROWID;
     ",
+    // 2. What runs read and made of logged models, logged models themselves, and the model registry.
+    "
+    CREATE TABLE anmok_model_inputs (
+        input INTEGER PRIMARY KEY, run INTEGER NOT NULL, model_id TEXT NOT NULL,
+        UNIQUE (run, model_id)
+    );
+    CREATE TABLE anmok_model_outputs (
+        output INTEGER PRIMARY KEY, run INTEGER NOT NULL, model_id TEXT NOT NULL, step INTEGER NOT NULL,
+        UNIQUE (run, model_id)
+    );
+
+    CREATE TABLE anmok_logged_models (
+        model INTEGER PRIMARY KEY,
+        model_id TEXT NOT NULL UNIQUE,
+        experiment INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        model_type TEXT,
+        source_run_id TEXT,
+        status TEXT NOT NULL,
+        creation_time INTEGER NOT NULL,
+        last_update_time INTEGER NOT NULL,
+        lifecycle_stage TEXT NOT NULL,
+        artifact_uri TEXT NOT NULL
+    );
+    CREATE INDEX anmok_logged_models_by_creation ON anmok_logged_models (experiment, lifecycle_stage, creation_time DESC, model_id);
+    CREATE INDEX anmok_logged_models_by_run ON anmok_logged_models (source_run_id);
+    CREATE TABLE anmok_logged_model_tags (
+        model INTEGER NOT NULL, key INTEGER NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (model, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE anmok_logged_model_params (
+        model INTEGER NOT NULL, key INTEGER NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (model, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE anmok_logged_model_metrics (
+        model INTEGER NOT NULL, key INTEGER NOT NULL, timestamp INTEGER NOT NULL, step INTEGER NOT NULL,
+        run INTEGER NOT NULL, value REAL NOT NULL, is_nan INTEGER NOT NULL,
+        dataset_name TEXT, dataset_digest TEXT,
+        PRIMARY KEY (model, key, timestamp, step, run, value, is_nan)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE anmok_registered_models (
+        registered_model INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        description TEXT,
+        creation_time INTEGER NOT NULL,
+        last_update_time INTEGER NOT NULL,
+        last_version INTEGER NOT NULL
+    );
+    CREATE INDEX anmok_registered_models_by_update ON anmok_registered_models (last_update_time);
+    CREATE TABLE anmok_registered_model_tags (
+        registered_model INTEGER NOT NULL, key INTEGER NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (registered_model, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE anmok_registered_model_aliases (
+        registered_model INTEGER NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL,
+        PRIMARY KEY (registered_model, alias)
+    ) WITHOUT ROWID;
+    CREATE TABLE anmok_model_versions (
+        model_version INTEGER PRIMARY KEY,
+        registered_model INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        creation_time INTEGER NOT NULL,
+        last_update_time INTEGER NOT NULL,
+        stage TEXT NOT NULL,
+        status TEXT NOT NULL,
+        description TEXT,
+        source TEXT NOT NULL,
+        storage_location TEXT,
+        run_id TEXT,
+        run_link TEXT,
+        model_id TEXT,
+        UNIQUE (registered_model, version)
+    );
+    CREATE INDEX anmok_model_versions_by_stage ON anmok_model_versions (registered_model, stage, version);
+    CREATE INDEX anmok_model_versions_by_run ON anmok_model_versions (run_id);
+    CREATE INDEX anmok_model_versions_by_update ON anmok_model_versions (last_update_time);
+    CREATE TABLE anmok_model_version_tags (
+        model_version INTEGER NOT NULL, key INTEGER NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (model_version, key)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date.

@@ -1,5 +1,12 @@
 //! What a name, a value and a batch may be, with MLflow's own messages.
 
+mod registry;
+
+pub use registry::{
+    logged_model_name, logged_model_parameter, logged_model_tag, model_alias, model_name, model_rename, model_version, model_version_tag,
+    new_model_alias, registered_model_tag, webhook_name,
+};
+
 use crate::error::ApiError;
 use crate::limits;
 use crate::run::{Batch, DatasetInput, Metric, Param, RunTag};
@@ -76,6 +83,27 @@ pub fn experiment_name(name: &str) -> Result<(), ApiError> {
     length("name", limits::EXPERIMENT_NAME_LENGTH, name)
 }
 
+/// Checks the place of an experiment's artifacts: no `runs:` URI, nothing in it that would end up behind the files' paths.
+pub fn artifact_location(location: &str) -> Result<(), ApiError> {
+    let url = crate::uri::Uri::parse(location);
+    if url.fragment.is_some_and(|fragment| !fragment.is_empty()) || url.path.contains(';') {
+        return Err(ApiError::invalid("'artifact_location' URL can't include fragments or params."));
+    }
+    if crate::uri::decoded(url.query.unwrap_or_default()).contains("..") {
+        return Err(ApiError::invalid("Invalid query string"));
+    }
+    if location.starts_with("runs:") {
+        return Err(ApiError::invalid(format!("Artifact location cannot be a runs:/ URI. Given: '{location}'")));
+    }
+    if limits::cut(location, limits::ARTIFACT_LOCATION_LENGTH).len() < location.len() {
+        return Err(ApiError::invalid(format!(
+            "Invalid artifact path length. The length of the artifact path cannot be greater than {} characters.",
+            limits::ARTIFACT_LOCATION_LENGTH
+        )));
+    }
+    Ok(())
+}
+
 /// An experiment's id as the number it is.
 pub fn experiment_id(text: &str) -> Result<i64, ApiError> {
     text.parse().map_err(|_| ApiError::invalid(format!("Invalid experiment ID '{text}'. Experiment ID must be a valid integer.")))
@@ -90,11 +118,6 @@ pub fn run_id(run_id: &str) -> Result<(), ApiError> {
     } else {
         Err(ApiError::invalid(format!("Invalid value {} for parameter 'run_id' supplied.", json_string(run_id))))
     }
-}
-
-/// A model version's number, from the text that it is on the wire.
-pub fn model_version(text: &str) -> Result<i64, ApiError> {
-    text.trim().parse().map_err(|_| ApiError::invalid(format!("Parameter 'version' must be an integer, got '{text}'.")))
 }
 
 /// Checks a data set and its tags.
@@ -126,20 +149,32 @@ pub fn max_results(max_results: usize) -> Result<(), ApiError> {
 
 /// A name that is also a file name in MLflow's oldest store: no odd characters, no path that means another one.
 fn name(name: &str, path: &str) -> Result<(), ApiError> {
-    let refuse =
-        |why: String| Err(ApiError::invalid(format!("Invalid value {} for parameter '{path}' supplied: {why}", json_string(name))));
     if !name.chars().all(|c| is_word(c) || matches!(c, '/' | '.' | '-' | ' ' | ':')) {
-        return refuse(BAD_CHARACTERS.into());
+        return Err(invalid_value(name, path, BAD_CHARACTERS));
     }
+    refuse_path(name, path)
+}
+
+/// Refuses a name that, as a path, would mean another one.
+fn refuse_path(name: &str, path: &str) -> Result<(), ApiError> {
     let normal = normalised(name);
-    if normal != name || normal == "." || normal.starts_with("..") || normal.starts_with('/') {
-        return refuse(format!(
-            "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. This name would \
-             resolve to {}",
-            python_string(&normal)
-        ));
+    if normal == name && normal != "." && !normal.starts_with("..") && !normal.starts_with('/') {
+        return Ok(());
     }
-    Ok(())
+    let why = format!(
+        "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. This name would \
+         resolve to {}",
+        python_string(&normal)
+    );
+    Err(invalid_value(name, path, &why))
+}
+
+fn invalid_value(value: &str, path: &str, why: &str) -> ApiError {
+    ApiError::invalid(format!("Invalid value {} for parameter '{path}' supplied: {why}", json_string(value)))
+}
+
+fn missing(path: &str) -> ApiError {
+    ApiError::invalid(format!("Missing value for required parameter '{path}'."))
 }
 
 /// Python's `\w`.
