@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anmok_protocol::messages::{Request, from_json, from_query};
-use anmok_protocol::routes::{Endpoint, Method};
+use anmok_protocol::routes::Method;
 use anmok_protocol::{ApiError, ErrorCode};
 use axum::RequestExt;
 use axum::body::Body;
@@ -47,13 +47,18 @@ impl InPath {
 /// One row of the route table, as the router needs it.
 #[derive(Clone, Copy)]
 pub(crate) struct At {
-    /// Whose name stands in log and figures.
-    pub endpoint: Endpoint,
+    /// What stands in log and figures.
+    pub name: &'static str,
     /// By which method it is reached.
     pub method: Method,
 }
 
 impl At {
+    /// A page beside the protocol's.
+    pub fn root(name: &'static str) -> Self {
+        Self { name, method: Method::Get }
+    }
+
     fn filter(self) -> MethodFilter {
         match self.method {
             Method::Get => MethodFilter::GET,
@@ -70,7 +75,7 @@ impl At {
         Q: Request + Send + 'static,
         A: Serialize + 'static,
     {
-        let name = self.endpoint.name();
+        let name = self.name;
         on(self.filter(), async move |State(app): State<Shared>, request: http::Request<Body>| {
             named(name, answer(&app, name, request, move |app, asked| handler(app, asked.read()?)).await)
         })
@@ -82,7 +87,7 @@ impl At {
         Q: Request + Send + 'static,
         A: Serialize + 'static,
     {
-        let name = self.endpoint.name();
+        let name = self.name;
         on(self.filter(), async move |State(app): State<Shared>, params: RawPathParams, request: http::Request<Body>| {
             let path = InPath::new(&params);
             named(name, answer(&app, name, request, move |app, asked| handler(app, &path, asked.read()?)).await)
@@ -91,7 +96,7 @@ impl At {
 
     /// A function of what stands in the path alone.
     pub fn call_path<A: Serialize + 'static>(self, handler: fn(&App, &InPath) -> Answer<A>) -> MethodRouter<Shared> {
-        let name = self.endpoint.name();
+        let name = self.name;
         on(self.filter(), async move |State(app): State<Shared>, params: RawPathParams, request: http::Request<Body>| {
             let path = InPath::new(&params);
             named(name, answer(&app, name, request, move |app, _| handler(app, &path)).await)
@@ -103,7 +108,7 @@ impl At {
         self,
         handler: fn(Shared, http::Request<Body>) -> F,
     ) -> MethodRouter<Shared> {
-        let name = self.endpoint.name();
+        let name = self.name;
         on(self.filter(), async move |State(app): State<Shared>, request: http::Request<Body>| {
             named(name, handler(app, request).await.unwrap_or_else(IntoResponse::into_response))
         })

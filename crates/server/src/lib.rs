@@ -9,6 +9,7 @@
 //! - `router`: which path is whose; `endpoint` makes a handler of a function over the store
 //! - `handlers`: those functions, one file per group of MLflow's endpoints
 //! - `answer`, `file`: answers and errors as JSON, files in pieces
+//! - `ui`, `page`: MLflow's web UI, or a plain page in its place
 //! - `figures`: what Prometheus reads at `/metrics`
 //!
 //! Handlers are plain blocking functions: extract, one call to the store, answer. They run on a pool of threads made for
@@ -24,10 +25,12 @@ mod file;
 mod front;
 mod handlers;
 pub mod options;
+mod page;
 mod router;
 mod security;
 pub mod shutdown;
 mod state;
+mod ui;
 
 use std::io;
 use std::net::TcpListener;

@@ -10,24 +10,32 @@ use crate::answer::text;
 use crate::endpoint::{At, Shared};
 use crate::front::named;
 use crate::handlers::{experiments, files, logged_models, metrics, model_versions, proxy, registered_models, run_files, runs, server};
+use crate::{page, ui};
 
 /// The router over the whole table.
 pub(crate) fn router(app: Shared) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         for path in route.paths() {
-            router = router.route(&path, handler(At { endpoint: route.endpoint, method: route.method }));
+            router = router.route(&path, handler(route.endpoint, At { name: route.endpoint.name(), method: route.method }));
         }
     }
+    router = match app.options.ui_bundle {
+        Some(_) => {
+            let ui = At::root("ui");
+            router.route("/", ui.stream(ui::index)).route("/static-files/{*path}", ui.stream(ui::static_file))
+        }
+        None => router.route("/", At::root("page").stream(page::page)),
+    };
     router
-        .route("/metrics", axum::routing::get(server::figures))
+        .route("/metrics", At::root("figures").stream(server::figures))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
 }
 
-fn handler(at: At) -> MethodRouter<Shared> {
-    match at.endpoint {
+fn handler(endpoint: Endpoint, at: At) -> MethodRouter<Shared> {
+    match endpoint {
         Endpoint::CreateExperiment => at.call(experiments::create),
         Endpoint::SearchExperiments => at.call(experiments::search),
         Endpoint::GetExperiment => at.call(experiments::get),

@@ -1,14 +1,12 @@
 //! What a server says about itself.
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
 use serde_json::json;
 
 use crate::answer::{Failure, IntoJsonResponse, json, text};
 use crate::endpoint::Shared;
-use crate::front::named;
 
 /// The version of MLflow whose protocol is spoken: clients compare it with their own.
 const MLFLOW_VERSION: &str = "3.17.2";
@@ -44,9 +42,9 @@ pub(crate) async fn gateway_proxy(_: Shared, _: Request<Body>) -> Result<Respons
 }
 
 /// For Prometheus.
-pub(crate) async fn figures(State(app): State<Shared>) -> Response {
+pub(crate) async fn figures(app: Shared, _: Request<Body>) -> Result<Response, Failure> {
     let mut response = text(StatusCode::OK, app.figures.render());
-    let kind = axum::http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(axum::http::header::CONTENT_TYPE, kind);
-    named("figures", response)
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
 }

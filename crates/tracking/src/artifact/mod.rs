@@ -103,6 +103,11 @@ impl ArtifactStore {
         Artifacts::default().open(uri)
     }
 
+    /// The files in a local folder, whose path is taken as it is.
+    pub fn folder(root: &Path) -> Self {
+        Self(Kind::Folder(Folder::new(root.to_path_buf())))
+    }
+
     /// The files below one of this store's folders.
     pub fn below(&self, folder: &ArtifactPath) -> Self {
         Self(match &self.0 {
