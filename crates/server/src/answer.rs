@@ -1,5 +1,7 @@
 //! Answers and errors, as MLflow's clients read them.
 
+use std::io::ErrorKind;
+
 use anmok_protocol::{ApiError, ErrorCode};
 use anmok_tracking::TrackingError;
 use axum::body::Body;
@@ -51,6 +53,20 @@ impl Failure {
                     | TrackingError::DiskFull { .. }
                     | TrackingError::Database { .. }
                     | TrackingError::ArtifactsUnavailable { .. } => ErrorCode::TemporarilyUnavailable,
+                    // A path that the file system cannot have, or a file where a folder is asked for.
+                    TrackingError::Io { source, .. }
+                        if matches!(
+                            source.kind(),
+                            ErrorKind::InvalidFilename
+                                | ErrorKind::InvalidInput
+                                | ErrorKind::NotADirectory
+                                | ErrorKind::IsADirectory
+                                | ErrorKind::AlreadyExists
+                                | ErrorKind::NotFound
+                        ) =>
+                    {
+                        ErrorCode::InvalidParameterValue
+                    }
                     TrackingError::ArtifactsRefused { .. } => ErrorCode::PermissionDenied,
                     TrackingError::ArtifactLocation { .. } | TrackingError::Uri { .. } => ErrorCode::InvalidParameterValue,
                     _ => ErrorCode::InternalError,

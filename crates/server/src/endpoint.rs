@@ -1,6 +1,7 @@
 //! Makes an HTTP handler of a function over the store: reads the request, calls it on the pool, writes the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anmok_protocol::messages::{Request, from_json, from_query};
 use anmok_protocol::routes::Method;
@@ -158,6 +159,14 @@ pub(crate) async fn body(app: &App, request: http::Request<Body>, limit: usize) 
         )
         .into()),
     }
+}
+
+/// Takes what is still being sent, up to a limit: a client that writes to a closed connection never sees the answer.
+pub(crate) async fn drain(body: Body) {
+    const LIMIT: usize = 16 * 1024 * 1024;
+    const PATIENCE: Duration = Duration::from_secs(5);
+    // Whether it came whole makes no difference.
+    let _ = tokio::time::timeout(PATIENCE, Limited::new(body, LIMIT).collect()).await;
 }
 
 /// The decoded pairs of a query string.

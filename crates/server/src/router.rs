@@ -2,12 +2,13 @@
 
 use anmok_protocol::routes::{Endpoint, ROUTES};
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 
 use crate::answer::text;
-use crate::endpoint::{At, Shared};
+use crate::endpoint::{At, Shared, drain};
 use crate::front::named;
 use crate::handlers::{experiments, files, logged_models, metrics, model_versions, proxy, registered_models, run_files, runs, server};
 use crate::{page, ui};
@@ -17,7 +18,9 @@ pub(crate) fn router(app: Shared) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         for path in route.paths() {
-            router = router.route(&path, handler(route.endpoint, At { name: route.endpoint.name(), method: route.method }));
+            if let Some(handler) = handler(route.endpoint, At { name: route.endpoint.name(), method: route.method }) {
+                router = router.route(&path, handler);
+            }
         }
     }
     router = match app.options.ui_bundle {
@@ -34,8 +37,9 @@ pub(crate) fn router(app: Shared) -> Router {
         .with_state(app)
 }
 
-fn handler(endpoint: Endpoint, at: At) -> MethodRouter<Shared> {
-    match endpoint {
+/// What answers an endpoint; `None` for those that this server does not have, which are unknown paths to a client.
+fn handler(endpoint: Endpoint, at: At) -> Option<MethodRouter<Shared>> {
+    Some(match endpoint {
         Endpoint::CreateExperiment => at.call(experiments::create),
         Endpoint::SearchExperiments => at.call(experiments::search),
         Endpoint::GetExperiment => at.call(experiments::get),
@@ -116,27 +120,28 @@ fn handler(endpoint: Endpoint, at: At) -> MethodRouter<Shared> {
         Endpoint::SetModelVersionTag => at.call(model_versions::set_tag),
         Endpoint::DeleteModelVersionTag => at.call(model_versions::delete_tag),
 
-        // Those that have no handler yet answer as a route that does not exist.
         Endpoint::CreateWebhook
         | Endpoint::ListWebhooks
         | Endpoint::GetWebhook
         | Endpoint::UpdateWebhook
         | Endpoint::DeleteWebhook
         | Endpoint::TestWebhook
-        | Endpoint::GraphQl => axum::routing::any(unknown),
+        | Endpoint::GraphQl => return None,
 
         Endpoint::ServerInfo => at.stream(server::info),
         Endpoint::GatewayProxy => at.stream(server::gateway_proxy),
         Endpoint::Health => at.stream(server::health),
         Endpoint::Version => at.stream(server::version),
-    }
+    })
 }
 
 /// MLflow answers with a page for people; clients look at the status.
-async fn unknown() -> Response {
+async fn unknown(request: Request<Body>) -> Response {
+    drain(request.into_body()).await;
     named("unknown", text(StatusCode::NOT_FOUND, "Not Found: no endpoint of the tracking API lies here\n"))
 }
 
-async fn wrong_method() -> Response {
+async fn wrong_method(request: Request<Body>) -> Response {
+    drain(request.into_body()).await;
     named("unknown", text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed: this endpoint is asked by another method\n"))
 }

@@ -3,7 +3,7 @@
 use anmok_protocol::messages::model_versions::GetModelVersionDownloadUri;
 use anmok_protocol::{ApiError, ArtifactPath, ErrorCode};
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, Uri};
 use axum::response::Response;
 use bytes::Bytes;
 
@@ -18,21 +18,21 @@ use crate::file;
 const UPLOAD_LIMIT: usize = 10 * 1024 * 1024;
 
 /// A parameter that must be there.
-fn required(request: &Request<Body>, names: &[&str]) -> Answer<String> {
-    let value = names.iter().find_map(|name| parameter(request.uri(), name)).filter(|value| !value.is_empty());
+fn required(uri: &Uri, names: &[&str]) -> Answer<String> {
+    let value = names.iter().find_map(|name| parameter(uri, name)).filter(|value| !value.is_empty());
     let message = || ApiError::invalid(format!("Request must specify {}.", names.first().unwrap_or(&"")));
     value.ok_or_else(|| message().into())
 }
 
 pub(crate) async fn of_run(app: Shared, request: Request<Body>) -> Result<Response, Failure> {
-    let (run_id, path) = (required(&request, &["run_id", "run_uuid"])?, ArtifactPath::parse(&required(&request, &["path"])?)?);
+    let (run_id, path) = (required(request.uri(), &["run_id", "run_uuid"])?, ArtifactPath::parse(&required(request.uri(), &["path"])?)?);
     let store = app.blocking("GetArtifact", move |app| artifacts(app, &run(app, &run_id)?.info.artifact_uri)).await?;
     file::send(&store, &path, request.headers()).await
 }
 
 pub(crate) async fn of_model_version(app: Shared, request: Request<Body>) -> Result<Response, Failure> {
-    let (name, version) = (required(&request, &["name"])?, required(&request, &["version"])?);
-    let path = ArtifactPath::parse(&required(&request, &["path"])?)?;
+    let (name, version) = (required(request.uri(), &["name"])?, required(request.uri(), &["version"])?);
+    let path = ArtifactPath::parse(&required(request.uri(), &["path"])?)?;
     let find = GetModelVersionDownloadUri { name, version };
     let store = app
         .blocking("GetModelVersionArtifact", move |app| artifacts(app, &model_versions::get_download_uri(app, find)?.artifact_uri))
@@ -52,8 +52,10 @@ pub(crate) async fn of_logged_model(app: Shared, mut request: Request<Body>) -> 
 }
 
 pub(crate) async fn upload_to_run(app: Shared, request: Request<Body>) -> Result<Response, Failure> {
-    let (run_id, path) = (required(&request, &["run_uuid", "run_id"])?, ArtifactPath::parse(&required(&request, &["path"])?)?);
+    let uri = request.uri().clone();
+    // The body first: a client that is refused while it sends never sees why.
     let bytes = body(&app, request, UPLOAD_LIMIT).await?;
+    let (run_id, path) = (required(&uri, &["run_uuid", "run_id"])?, ArtifactPath::parse(&required(&uri, &["path"])?)?);
     if bytes.is_empty() {
         return Err(ApiError::invalid("Request must specify data.").into());
     }

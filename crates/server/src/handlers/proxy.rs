@@ -16,7 +16,7 @@ use axum::response::Response;
 use super::run_files::{VALID_SECONDS, signed, size, waiting};
 use super::{Answer, PROXIED, artifacts, folder, found};
 use crate::answer::{Failure, IntoJsonResponse};
-use crate::endpoint::{InPath, Shared, in_path};
+use crate::endpoint::{InPath, Shared, drain, in_path};
 use crate::file;
 use crate::state::App;
 
@@ -40,13 +40,24 @@ pub(crate) async fn download(app: Shared, mut request: Request<Body>) -> Result<
 
 pub(crate) async fn upload(app: Shared, mut request: Request<Body>) -> Result<Response, Failure> {
     let path = in_path(&mut request).await;
-    if path.first().ends_with('/') {
-        return Err(ApiError::invalid("Artifact path must include a filename (cannot end with '/').").into());
-    }
-    let path = ArtifactPath::parse(path.first())?;
-    let store = app.blocking("UploadProxiedArtifact", root).await?;
+    let (store, path) = match place(&app, path.first()).await {
+        Ok(place) => place,
+        Err(failure) => {
+            drain(request.into_body()).await;
+            return Err(failure);
+        }
+    };
     file::receive(&app, &store, &path, request.into_body()).await?;
     Ok(bytes::Bytes::from_static(b"{}").into_json_response())
+}
+
+/// Where an upload goes.
+async fn place(app: &Shared, path: &str) -> Answer<(ArtifactStore, ArtifactPath)> {
+    if path.ends_with('/') {
+        return Err(ApiError::invalid("Artifact path must include a filename (cannot end with '/').").into());
+    }
+    let path = ArtifactPath::parse(path)?;
+    Ok((app.blocking("UploadProxiedArtifact", root).await?, path))
 }
 
 pub(crate) fn delete(app: &App, path: &InPath) -> Answer<Empty> {

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::answer::{Failure, IntoJsonResponse, json, text};
-use crate::endpoint::Shared;
+use crate::endpoint::{Shared, drain};
 
 /// The version of MLflow whose protocol is spoken: clients compare it with their own.
 const MLFLOW_VERSION: &str = "3.17.2";
@@ -37,7 +37,8 @@ pub(crate) async fn info(app: Shared, _: Request<Body>) -> Result<Response, Fail
 }
 
 /// No gateway stands behind this server: an empty list, as MLflow answers.
-pub(crate) async fn gateway_proxy(_: Shared, _: Request<Body>) -> Result<Response, Failure> {
+pub(crate) async fn gateway_proxy(_: Shared, request: Request<Body>) -> Result<Response, Failure> {
+    drain(request.into_body()).await;
     Ok(json(&json!({ "endpoints": [] }))?.into_json_response())
 }
 
