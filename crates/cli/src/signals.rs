@@ -25,6 +25,11 @@ pub struct Stop {
 impl Stop {
     /// Listens from now on, in a thread of its own. `answer` tells the user what the first signal does.
     pub fn on_signals(answer: &'static str) -> anyhow::Result<Self> {
+        Self::on_signals_then(answer, || ())
+    }
+
+    /// As [`Self::on_signals`], and the first signal calls `then`: for work that cannot look at a flag while it waits.
+    pub fn on_signals_then(answer: &'static str, then: impl Fn() + Send + 'static) -> anyhow::Result<Self> {
         let stop = Self::default();
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let told = stop.clone();
@@ -38,6 +43,7 @@ impl Stop {
                 told.signal.store(signal, Ordering::SeqCst);
                 told.asked.store(true, Ordering::SeqCst);
                 tracing::warn!("{answer}; the same signal again stops at once");
+                then();
             }
         })?;
         Ok(stop)

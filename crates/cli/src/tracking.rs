@@ -3,7 +3,7 @@
 use crate::failure::Usage;
 use crate::settings::Settings;
 use anmok_protocol::{Run, RunFilter, RunOrder, ViewType};
-use anmok_tracking::{ExperimentQuery, NewExperiment, RunQuery, RunStore, StoreOptions};
+use anmok_tracking::{ArtifactOptions, ExperimentQuery, NewExperiment, RunQuery, RunStore, StoreOptions};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ const SHORTEST_PREFIX: usize = 4;
 pub fn open(settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
     let options = StoreOptions {
         durability: settings.durability,
-        artifact_root: Some(settings.artifact_root.display().to_string()),
+        artifact_root: Some(settings.default_artifact_root.clone()),
+        artifacts: ArtifactOptions { destination: None, s3: settings.s3.clone() },
         ..StoreOptions::default()
     };
     let store = anmok_tracking::open(&settings.tracking_uri, &options)?;

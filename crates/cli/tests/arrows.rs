@@ -16,7 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("train", &["graph", "engine", "data", "formats"]),
     ("protocol", &[]),
     ("tracking", &["protocol"]),
-    ("cli", &["random", "graph", "engine", "data", "formats", "train", "protocol", "tracking"]),
+    ("server", &["protocol", "tracking"]),
+    ("cli", &["random", "graph", "engine", "data", "formats", "train", "protocol", "tracking", "server"]),
 ];
 
 /// Crates whose dependencies outside the workspace are few on purpose, with all that they may have.

@@ -149,6 +149,26 @@ pub enum TrackingError {
         why: String,
     },
 
+    /// A bucket refused the credentials.
+    #[error("{doing} {uri}: access was refused; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may do in this bucket")]
+    ArtifactsRefused {
+        /// What was being done.
+        doing: &'static str,
+        /// To which object.
+        uri: String,
+    },
+
+    /// A bucket did not answer, or not as it should.
+    #[error("{doing} {uri}: {detail}; if the server's address is wrong, set MLFLOW_S3_ENDPOINT_URL, otherwise try again later")]
+    ArtifactsUnavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// To which object.
+        uri: String,
+        /// The client's words.
+        detail: String,
+    },
+
     /// The system gave no random bytes or no thread.
     #[error("{doing}: {detail}")]
     System {
@@ -180,6 +200,7 @@ impl TrackingError {
                 | Self::DiskFull { .. }
                 | Self::Database { .. }
                 | Self::Io { .. }
+                | Self::ArtifactsUnavailable { .. }
         )
     }
 

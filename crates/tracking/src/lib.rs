@@ -25,7 +25,7 @@ pub mod tracking_store;
 pub mod uri;
 pub mod writer;
 
-pub use artifact::ArtifactStore;
+pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
 pub use error::TrackingError;
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::Store;
+use crate::artifact::ArtifactOptions;
 use crate::error::TrackingError;
 use crate::store::RunStore;
 use crate::{postgres, sqlite};
@@ -58,11 +59,19 @@ pub struct StoreOptions {
     /// Where artifacts of new experiments go: a folder or URI. `None` is a folder beside the database file, recorded relative
     /// to it, so that the two can be moved together (and `anmok-artifacts` in the working directory, if there is no file).
     pub artifact_root: Option<String>,
+    /// How artifacts other than local folders are reached.
+    pub artifacts: ArtifactOptions,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { durability: Durability::Normal, busy_timeout: Duration::from_secs(30), connections: 16, artifact_root: None }
+        Self {
+            durability: Durability::Normal,
+            busy_timeout: Duration::from_secs(30),
+            connections: 16,
+            artifact_root: None,
+            artifacts: ArtifactOptions::default(),
+        }
     }
 }
 

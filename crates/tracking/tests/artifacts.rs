@@ -55,9 +55,9 @@ fn links_do_not_lead_out() {
 #[test]
 fn locations_that_cannot_be_reached_are_named() {
     for (uri, words) in [
-        ("s3://bucket/a", "only local folders"),
-        ("mlflow-artifacts:/0/a/artifacts", "only local folders"),
-        ("dbfs:/a", "only local folders"),
+        ("mlflow-artifacts:/0/a/artifacts", "set the tracking URI to that server's"),
+        ("dbfs:/a", "this build reaches local folders"),
+        ("s3://", "names no bucket"),
         ("file:a", "absolute path"),
         ("file://", "absolute path"),
         ("file:///%ff", "UTF-8"),

@@ -10,6 +10,7 @@ mod model;
 mod predict;
 mod quickstart;
 mod runs;
+mod server;
 mod train;
 
 use crate::settings::env_file::EnvFile;
@@ -66,6 +67,9 @@ enum Command {
     Model(model::Model),
     /// What has been recorded: list, show, compare
     Runs(runs::Runs),
+    /// The tracking server: MLflow's API and web UI
+    #[command(after_help = server::EXAMPLES)]
+    Server(Box<server::Server>),
     /// How fast this machine is: training steps, inference, layer by layer, the data pipeline
     Bench(bench::Bench),
     /// Settings: values and where they came from
@@ -88,6 +92,7 @@ impl Cli {
             Command::Data(command) => command.run(&surroundings),
             Command::Model(command) => command.run(&surroundings),
             Command::Runs(command) => command.run(&surroundings),
+            Command::Server(command) => command.run(&surroundings),
             Command::Bench(command) => command.run(&surroundings),
             Command::Config(command) => command.run(&surroundings),
             Command::Doctor(command) => command.run(&surroundings),
@@ -112,6 +117,14 @@ impl Surroundings {
         Ok(Self { environment, env_file })
     }
 
+    /// AWS's own variables, which are its tools' and no settings of ours.
+    fn aws_variables(&self) -> BTreeMap<String, String> {
+        let file = self.env_file.iter().flat_map(|file| &file.variables);
+        // The environment is stronger, and an empty variable is one that is not set.
+        let all = file.chain(&self.environment).filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty());
+        all.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// The settings of `sections`.
     pub fn resolve(&self, sections: &[&'static Section], given: Given<'_>) -> Result<Resolved, Problems> {
         // A recipe that cannot be read does not hide what is wrong with the other places.
@@ -127,6 +140,7 @@ impl Surroundings {
         };
         match resolve(&inputs) {
             Ok(mut resolved) if problems.is_empty() => {
+                resolved.settings.s3.variables = self.aws_variables();
                 resolved.warnings.extend(self.env_file.iter().flat_map(EnvFile::suspects));
                 Ok(resolved)
             }

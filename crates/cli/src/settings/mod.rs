@@ -5,7 +5,7 @@
 //! [`Settings::default`] holds. Precedence: flag, environment variable, named recipe, `.env`, default.
 //!
 //! - [`model`], [`dataset`], [`augmentation`], [`optimization`], [`run`]: the sections that make up a recipe
-//! - [`machine`], [`storage`], [`tracking`], [`monitoring`], [`output`]: the rest
+//! - [`machine`], [`storage`], [`tracking`], [`server`], [`monitoring`], [`output`]: the rest
 //! - [`value`]: the kinds of values
 //! - [`flags`]: the flags of a subcommand, made from its sections
 //! - [`env_file`], [`recipe_file`]: the two files that hold settings
@@ -23,6 +23,7 @@ pub mod output;
 pub mod recipe_file;
 pub mod resolve;
 pub mod run;
+pub mod server;
 pub mod storage;
 pub mod tracking;
 pub mod value;
@@ -48,7 +49,8 @@ pub struct Settings {
     pub data_mirror: Option<String>,
     pub checkpoint_dir: PathBuf,
     pub tracking_uri: String,
-    pub artifact_root: PathBuf,
+    pub default_artifact_root: String,
+    pub s3: anmok_tracking::S3Options,
     pub durability: anmok_tracking::Durability,
     pub experiment_name: String,
     pub run_name: Option<String>,
@@ -58,6 +60,7 @@ pub struct Settings {
     pub log_level: output::LogLevel,
     pub log_dir: PathBuf,
     pub color: output::Color,
+    pub server: server::ServerSettings,
 }
 
 impl Default for Settings {
@@ -71,7 +74,8 @@ impl Default for Settings {
             data_mirror: None,
             checkpoint_dir: "checkpoints".into(),
             tracking_uri: "sqlite:///anmok.db".into(),
-            artifact_root: "artifacts".into(),
+            default_artifact_root: "artifacts".into(),
+            s3: anmok_tracking::S3Options::default(),
             durability: anmok_tracking::Durability::Normal,
             experiment_name: "Default".into(),
             run_name: None,
@@ -80,6 +84,7 @@ impl Default for Settings {
             log_level: output::LogLevel::Info,
             log_dir: "logs".into(),
             color: output::Color::Auto,
+            server: server::ServerSettings::default(),
         }
     }
 }
@@ -152,6 +157,7 @@ pub const SECTIONS: &[&Section] = &[
     &machine::SECTION,
     &storage::SECTION,
     &tracking::SECTION,
+    &server::SECTION,
     &monitoring::SECTION,
     &output::SECTION,
 ];

@@ -1,8 +1,37 @@
 //! Where runs are recorded, under MLflow's names.
 
-use super::value::{Kind, OneOf, Optional, Text};
-use super::{Section, setting};
+use super::value::{Kind, OneOf, Optional, Switch, Text};
+use super::{Section, Setting, setting};
 use anmok_tracking::Durability;
+
+const DEFAULT_ARTIFACT_ROOT: Setting = setting(
+    "default_artifact_root",
+    "Where the artifacts of new experiments go: a folder, or s3://BUCKET/PREFIX",
+    &Text { field: |s| &mut s.default_artifact_root, noun: "URI", what: "a folder or URI" },
+)
+.with_variables(&["MLFLOW_DEFAULT_ARTIFACT_ROOT"]);
+
+const DURABILITY: Setting = setting(
+    "durability",
+    "What a recorded write survives: normal the death of the program, full (slower) a power cut too",
+    &OneOf { field: |s| &mut s.durability, names: &[("normal", Durability::Normal), ("full", Durability::Full)] },
+)
+.with_variables(&["ANMOK_DURABILITY"]);
+
+const S3_ENDPOINT_URL: Setting = setting(
+    "s3_endpoint_url",
+    "Where an S3 server other than Amazon's is reached; credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    &Optional { field: |s| &mut s.s3.endpoint_url, kind: Kind::Text, noun: "URL", what: "a URL", absent: "Amazon's" },
+)
+.with_variables(&["MLFLOW_S3_ENDPOINT_URL"]);
+
+const S3_IGNORE_TLS: Setting =
+    setting("s3_ignore_tls", "Accept an S3 server's certificate that cannot be checked", &Switch { field: |s| &mut s.s3.ignore_tls })
+        .with_variables(&["MLFLOW_S3_IGNORE_TLS"]);
+
+/// Those of [`SECTION`] that a server takes as flags; the rest is for clients.
+pub const OF_SERVER: Section =
+    Section { title: "Store", of_recipe: false, settings: &[DEFAULT_ARTIFACT_ROOT, DURABILITY, S3_ENDPOINT_URL, S3_IGNORE_TLS] };
 
 pub const SECTION: Section = Section {
     title: "Tracking",
@@ -14,18 +43,10 @@ pub const SECTION: Section = Section {
             &Text { field: |s| &mut s.tracking_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
         )
         .with_variables(&["MLFLOW_TRACKING_URI"]),
-        setting(
-            "artifact_root",
-            "Folder for the artifacts of new experiments",
-            &Text { field: |s| &mut s.artifact_root, noun: "FOLDER", what: "a folder" },
-        )
-        .with_variables(&["MLFLOW_DEFAULT_ARTIFACT_ROOT"]),
-        setting(
-            "durability",
-            "What a recorded write survives: normal the death of the program, full (slower) a power cut too",
-            &OneOf { field: |s| &mut s.durability, names: &[("normal", Durability::Normal), ("full", Durability::Full)] },
-        )
-        .with_variables(&["ANMOK_DURABILITY"]),
+        DEFAULT_ARTIFACT_ROOT,
+        DURABILITY,
+        S3_ENDPOINT_URL,
+        S3_IGNORE_TLS,
         setting(
             "experiment_name",
             "Experiment that a new run belongs to; made if it does not exist",

@@ -29,6 +29,7 @@ use self::connection::Session;
 use self::failure::At;
 use self::keys::Keys;
 use self::pool::{Lent, Pool};
+use crate::artifact::Artifacts;
 use crate::error::TrackingError;
 use crate::run_name::random_bytes;
 use crate::sql::{Connection, Database, Failure, Fault, Locations, SqlStore};
@@ -57,7 +58,7 @@ pub(crate) fn open(uri: &str, options: &StoreOptions) -> Result<SqlStore<Postgre
     let locations = Locations::of_server(options.artifact_root.as_deref())?;
     let pool = Pool::new(address, options.connections, options.busy_timeout);
     schema::prepare(&pool, &at, schema::MIGRATIONS, &locations.of_experiment(0))?;
-    Ok(SqlStore { database: Postgres { at, pool, keys: Keys::default() }, locations })
+    Ok(SqlStore { database: Postgres { at, pool, keys: Keys::default() }, locations, artifacts: Artifacts::new(options.artifacts.clone()) })
 }
 
 impl Database for Postgres {

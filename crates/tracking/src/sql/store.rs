@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::failure::Failure;
 use super::location::Locations;
 use super::{read, search, write};
-use crate::artifact::ArtifactStore;
+use crate::artifact::{ArtifactStore, Artifacts};
 use crate::error::TrackingError;
 use crate::store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate};
 
@@ -28,6 +28,7 @@ pub(crate) trait Database: Send + Sync {
 pub(crate) struct SqlStore<D> {
     pub database: D,
     pub locations: Locations,
+    pub artifacts: Artifacts,
 }
 
 impl<D: Database> RunStore for SqlStore<D> {
@@ -140,6 +141,6 @@ impl<D: Database> RunStore for SqlStore<D> {
     }
 
     fn artifacts(&self, artifact_uri: &str) -> Result<ArtifactStore, TrackingError> {
-        ArtifactStore::open(artifact_uri)
+        self.artifacts.open(artifact_uri)
     }
 }

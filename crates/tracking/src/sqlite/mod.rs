@@ -21,6 +21,7 @@ use rusqlite::{OpenFlags, TransactionBehavior};
 use self::commit::Committer;
 use self::connection::Session;
 use self::failure::{At, failure};
+use crate::artifact::Artifacts;
 use crate::error::TrackingError;
 use crate::sql::{Connection, Database, Failure, Locations, SqlStore};
 use crate::store::now_ms;
@@ -63,7 +64,7 @@ pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<SqlStore<Sqlit
     })?;
     write_ahead(&connection, &at)?;
     let database = Sqlite { at, committer: Committer::new(connection), readers: Mutex::new(vec![]) };
-    Ok(SqlStore { database, locations })
+    Ok(SqlStore { database, locations, artifacts: Artifacts::new(options.artifacts.clone()) })
 }
 
 impl Database for Sqlite {

@@ -1,0 +1,113 @@
+//! The tracking server, under the names of `mlflow server`.
+
+use super::value::{Kind, List, Optional, Switch, Text, Whole};
+use super::{Section, setting};
+
+/// How `anmok server` behaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerSettings {
+    pub backend_store_uri: String,
+    pub artifacts_destination: String,
+    pub serve_artifacts: bool,
+    pub host: String,
+    pub port: u16,
+    pub workers: usize,
+    pub allowed_hosts: Vec<String>,
+    pub cors_allowed_origins: Vec<String>,
+    pub disable_security_middleware: bool,
+    pub x_frame_options: String,
+    /// A folder, or `auto`.
+    pub ui_bundle: Option<String>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            backend_store_uri: "sqlite:///anmok.db".into(),
+            artifacts_destination: "artifacts".into(),
+            serve_artifacts: true,
+            host: "127.0.0.1".into(),
+            port: 5000,
+            workers: 1,
+            allowed_hosts: vec![],
+            cors_allowed_origins: vec![],
+            disable_security_middleware: false,
+            x_frame_options: "SAMEORIGIN".into(),
+            ui_bundle: None,
+        }
+    }
+}
+
+pub const SECTION: Section = Section {
+    title: "Server",
+    of_recipe: false,
+    settings: &[
+        setting(
+            "backend_store_uri",
+            "The server's database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+            &Text { field: |s| &mut s.server.backend_store_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
+        )
+        .with_variables(&["MLFLOW_BACKEND_STORE_URI"]),
+        setting(
+            "artifacts_destination",
+            "Where the server keeps its clients' artifacts: a folder, or s3://BUCKET/PREFIX",
+            &Text { field: |s| &mut s.server.artifacts_destination, noun: "URI", what: "a folder or URI" },
+        )
+        .with_variables(&["MLFLOW_ARTIFACTS_DESTINATION"]),
+        setting(
+            "serve_artifacts",
+            "Whether clients reach artifacts through the server; without it they need access to the place itself",
+            &Switch { field: |s| &mut s.server.serve_artifacts },
+        )
+        .with_variables(&["MLFLOW_SERVE_ARTIFACTS"]),
+        setting(
+            "host",
+            "Address to listen at; 0.0.0.0 is every address of this machine",
+            &Text { field: |s| &mut s.server.host, noun: "HOST", what: "an address or name of this machine" },
+        )
+        .with_variables(&["MLFLOW_HOST"]),
+        setting("port", "Port to listen at; 0 is any free one", &Whole { field: |s| &mut s.server.port }).with_variables(&["MLFLOW_PORT"]),
+        setting(
+            "workers",
+            "Accepted as `mlflow server` takes it; one process does the work of all",
+            &Whole { field: |s| &mut s.server.workers },
+        )
+        .with_variables(&["MLFLOW_WORKERS"]),
+        setting(
+            "allowed_hosts",
+            "Host headers that are answered, * for any text; without it localhost and private addresses",
+            &List { field: |s| &mut s.server.allowed_hosts, what: "host names" },
+        )
+        .with_variables(&["MLFLOW_SERVER_ALLOWED_HOSTS"]),
+        setting(
+            "cors_allowed_origins",
+            "Origins of web pages that may change things, besides localhost; * for any text",
+            &List { field: |s| &mut s.server.cors_allowed_origins, what: "origins such as https://ui.example" },
+        )
+        .with_variables(&["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"]),
+        setting(
+            "disable_security_middleware",
+            "Answer whatever host or origin asks",
+            &Switch { field: |s| &mut s.server.disable_security_middleware },
+        )
+        .with_variables(&["MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE"]),
+        setting(
+            "x_frame_options",
+            "The header X-Frame-Options: SAMEORIGIN, DENY, or NONE to leave it out",
+            &Text { field: |s| &mut s.server.x_frame_options, noun: "OPTION", what: "SAMEORIGIN, DENY or NONE" },
+        )
+        .with_variables(&["MLFLOW_SERVER_X_FRAME_OPTIONS"]),
+        setting(
+            "ui_bundle",
+            "Serve MLflow's own web UI: its folder mlflow/server/js/build, or auto to find that of an installed mlflow",
+            &Optional {
+                field: |s| &mut s.server.ui_bundle,
+                kind: Kind::Text,
+                noun: "FOLDER|auto",
+                what: "a folder or auto",
+                absent: "a plain page is shown",
+            },
+        )
+        .with_variables(&["ANMOK_UI_BUNDLE"]),
+    ],
+};

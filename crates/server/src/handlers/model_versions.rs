@@ -1,0 +1,103 @@
+//! `model-versions/*`.
+
+use std::str::FromStr;
+
+use anmok_protocol::messages::Empty;
+use anmok_protocol::messages::model_versions::{
+    CreateModelVersion, DeleteModelVersion, DeleteModelVersionTag, GetModelVersion, GetModelVersionDownloadUri,
+    GetModelVersionDownloadUriResponse, ModelVersionResponse, SearchModelVersions, SearchModelVersionsResponse, SetModelVersionTag,
+    TransitionModelVersionStage, UpdateModelVersion,
+};
+use anmok_protocol::validate::model_version as number;
+use anmok_protocol::{
+    ApiError, LoggedModelTag, MODEL_VERSIONS_TAG, ModelStage, ModelVersion, ModelVersionFilter, ModelVersionOrder, ModelVersionTag, limits,
+};
+use anmok_tracking::{ModelVersionQuery, NewModelVersion};
+use serde_json::{Value, json};
+
+use super::{Answer, found, model_source, page_size};
+use crate::state::App;
+
+pub(crate) fn create(app: &App, asked: CreateModelVersion) -> Answer<ModelVersionResponse> {
+    let source = model_source::check(app, &asked)?;
+    let new = NewModelVersion {
+        name: asked.name,
+        source: source.uri,
+        storage_location: source.storage_location,
+        run_id: source.run_id,
+        run_link: asked.run_link,
+        description: asked.description,
+        model_id: source.model_id.clone(),
+        tags: asked.tags,
+    };
+    let model_version = app.store.create_model_version(&new)?;
+    if let Some(model_id) = source.model_id.filter(|_| !source.is_prompt) {
+        note_version(app, &model_id, &model_version)?;
+    }
+    Ok(ModelVersionResponse { model_version })
+}
+
+/// Adds the version to the list in the logged model's tag, where clients and the web UI look for it.
+fn note_version(app: &App, model_id: &str, version: &ModelVersion) -> Answer<()> {
+    let Some(model) = app.store.logged_model(model_id, false)? else { return Ok(()) };
+    let tag = model.info.tags.iter().find(|tag| tag.key == MODEL_VERSIONS_TAG);
+    let mut versions: Vec<Value> = tag.and_then(|tag| serde_json::from_str(&tag.value).ok()).unwrap_or_default();
+    versions.push(json!({ "name": version.name, "version": version.version }));
+    let tag = LoggedModelTag { key: MODEL_VERSIONS_TAG.into(), value: Value::Array(versions).to_string() };
+    Ok(app.store.set_logged_model_tags(model_id, &[tag])?)
+}
+
+pub(crate) fn get(app: &App, asked: GetModelVersion) -> Answer<ModelVersionResponse> {
+    let version = number(&asked.version)?;
+    Ok(ModelVersionResponse { model_version: model_version(app, &asked.name, version)? })
+}
+
+/// The version of this number.
+pub(super) fn model_version(app: &App, name: &str, version: i64) -> Answer<ModelVersion> {
+    found(app.store.model_version(name, version)?, || ApiError::model_version_not_found(name, version))
+}
+
+pub(crate) fn update(app: &App, asked: UpdateModelVersion) -> Answer<ModelVersionResponse> {
+    let version = number(&asked.version)?;
+    Ok(ModelVersionResponse { model_version: app.store.update_model_version(&asked.name, version, asked.description.as_deref())? })
+}
+
+pub(crate) fn transition_stage(app: &App, asked: TransitionModelVersionStage) -> Answer<ModelVersionResponse> {
+    let (version, stage) = (number(&asked.version)?, ModelStage::from_str(&asked.stage)?);
+    let archive = asked.archive_existing_versions.unwrap_or(false);
+    Ok(ModelVersionResponse { model_version: app.store.transition_model_version_stage(&asked.name, version, stage, archive)? })
+}
+
+pub(crate) fn delete(app: &App, asked: DeleteModelVersion) -> Answer<Empty> {
+    app.store.delete_model_version(&asked.name, number(&asked.version)?)?;
+    Ok(Empty {})
+}
+
+pub(crate) fn search(app: &App, asked: SearchModelVersions) -> Answer<SearchModelVersionsResponse> {
+    let query = ModelVersionQuery {
+        filter: ModelVersionFilter::parse(asked.filter.as_deref().unwrap_or_default()).map_err(ApiError::from)?,
+        order_by: ModelVersionOrder::parse_all(&asked.order_by)?,
+        // The proto's default, unlike the stores', is the most there can be.
+        max_results: page_size(asked.max_results, limits::MODEL_VERSION_RESULTS_MAX),
+        page_token: asked.page_token,
+    };
+    let page = app.store.search_model_versions(&query)?;
+    Ok(SearchModelVersionsResponse { model_versions: page.items, next_page_token: page.next_page_token })
+}
+
+pub(crate) fn get_download_uri(app: &App, asked: GetModelVersionDownloadUri) -> Answer<GetModelVersionDownloadUriResponse> {
+    let version = number(&asked.version)?;
+    let uri = app.store.model_version_download_uri(&asked.name, version)?;
+    Ok(GetModelVersionDownloadUriResponse { artifact_uri: found(uri, || ApiError::model_version_not_found(&asked.name, version))? })
+}
+
+pub(crate) fn set_tag(app: &App, asked: SetModelVersionTag) -> Answer<Empty> {
+    let tag = ModelVersionTag { key: asked.key, value: asked.value };
+    app.store.set_model_version_tag(&asked.name, number(&asked.version)?, &tag)?;
+    Ok(Empty {})
+}
+
+pub(crate) fn delete_tag(app: &App, asked: DeleteModelVersionTag) -> Answer<Empty> {
+    app.store.delete_model_version_tag(&asked.name, number(&asked.version)?, &asked.key)?;
+    Ok(Empty {})
+}

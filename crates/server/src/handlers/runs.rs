@@ -1,0 +1,123 @@
+//! `runs/*`.
+
+use anmok_protocol::messages::Empty;
+use anmok_protocol::messages::runs::{
+    CreateRun, DeleteRun, DeleteTag, GetRun, LogBatch, LogInputs, LogMetric, LogModel, LogOutputs, LogParam, RestoreRun, RunResponse,
+    SearchRuns, SearchRunsResponse, SetTag, UpdateRun, UpdateRunResponse,
+};
+use anmok_protocol::{ApiError, Batch, DEFAULT_EXPERIMENT_ID, Param, Run, RunFilter, RunInputs, RunOrder, RunTag, limits};
+use anmok_tracking::{NewRun, RunQuery, RunUpdate};
+use serde_json::{Map, Value};
+
+use super::{Answer, found, page_size};
+use crate::state::App;
+
+/// The tag that clients of MLflow 2 keep a run's models in.
+const MODEL_HISTORY_TAG: &str = "mlflow.log-model.history";
+
+pub(crate) fn create(app: &App, asked: CreateRun) -> Answer<RunResponse> {
+    let new = NewRun {
+        experiment_id: asked.experiment_id.unwrap_or_else(|| DEFAULT_EXPERIMENT_ID.into()),
+        run_name: asked.run_name,
+        user_id: asked.user_id,
+        start_time: asked.start_time.unwrap_or(0),
+        tags: asked.tags,
+    };
+    Ok(RunResponse { run: app.store.create_run(&new)? })
+}
+
+pub(crate) fn get(app: &App, asked: GetRun) -> Answer<RunResponse> {
+    Ok(RunResponse { run: run(app, asked.run_id())? })
+}
+
+/// The run of this id.
+pub(super) fn run(app: &App, run_id: &str) -> Answer<Run> {
+    found(app.store.run(run_id)?, || ApiError::run_not_found(run_id))
+}
+
+pub(crate) fn update(app: &App, asked: UpdateRun) -> Answer<UpdateRunResponse> {
+    let update = RunUpdate { status: asked.status, end_time: asked.end_time, run_name: asked.run_name.clone() };
+    Ok(UpdateRunResponse { run_info: app.store.update_run(asked.run_id(), &update)? })
+}
+
+pub(crate) fn delete(app: &App, asked: DeleteRun) -> Answer<Empty> {
+    app.store.delete_run(&asked.run_id)?;
+    Ok(Empty {})
+}
+
+pub(crate) fn restore(app: &App, asked: RestoreRun) -> Answer<Empty> {
+    app.store.restore_run(&asked.run_id)?;
+    Ok(Empty {})
+}
+
+pub(crate) fn log_metric(app: &App, asked: LogMetric) -> Answer<Empty> {
+    let (run_id, metric) = asked.into_metric();
+    app.store.log_batch(&run_id, &Batch { metrics: vec![metric], ..Batch::default() })?;
+    Ok(Empty {})
+}
+
+pub(crate) fn log_parameter(app: &App, asked: LogParam) -> Answer<Empty> {
+    let run_id = asked.run_id().to_owned();
+    app.store.log_batch(&run_id, &Batch { params: vec![Param::new(asked.key, asked.value)], ..Batch::default() })?;
+    Ok(Empty {})
+}
+
+pub(crate) fn log_batch(app: &App, asked: LogBatch) -> Answer<Empty> {
+    app.store.log_batch(&asked.run_id, &Batch { metrics: asked.metrics, params: asked.params, tags: asked.tags })?;
+    Ok(Empty {})
+}
+
+pub(crate) fn set_tag(app: &App, asked: SetTag) -> Answer<Empty> {
+    let run_id = asked.run_id().to_owned();
+    app.store.set_tag(&run_id, &RunTag::new(asked.key, asked.value))?;
+    Ok(Empty {})
+}
+
+pub(crate) fn delete_tag(app: &App, asked: DeleteTag) -> Answer<Empty> {
+    app.store.delete_tag(&asked.run_id, &asked.key)?;
+    Ok(Empty {})
+}
+
+pub(crate) fn search(app: &App, asked: SearchRuns) -> Answer<SearchRunsResponse> {
+    let query = RunQuery {
+        experiment_ids: asked.experiment_ids,
+        filter: RunFilter::parse(asked.filter.as_deref().unwrap_or_default()).map_err(ApiError::from)?,
+        order_by: RunOrder::parse_all(&asked.order_by)?,
+        view: asked.run_view_type.unwrap_or_default(),
+        max_results: page_size(asked.max_results, limits::SEARCH_RESULTS_DEFAULT),
+        page_token: asked.page_token,
+    };
+    let page = app.store.search_runs(&query)?;
+    Ok(SearchRunsResponse { runs: page.items, next_page_token: page.next_page_token })
+}
+
+pub(crate) fn log_inputs(app: &App, asked: LogInputs) -> Answer<Empty> {
+    let mut inputs = RunInputs::datasets(asked.datasets);
+    inputs.model_inputs = asked.models;
+    app.store.log_inputs(&asked.run_id, &inputs)?;
+    Ok(Empty {})
+}
+
+pub(crate) fn log_outputs(app: &App, asked: LogOutputs) -> Answer<Empty> {
+    app.store.log_outputs(&asked.run_id, &asked.models)?;
+    Ok(Empty {})
+}
+
+/// Adds a model to the list in the run's tag.
+pub(crate) fn log_model(app: &App, asked: LogModel) -> Answer<Empty> {
+    let Ok(model) = serde_json::from_str::<Map<String, Value>>(&asked.model_json) else {
+        let message = format!("Malformed model info. \n {} \n is not a valid JSON.", asked.model_json);
+        return Err(ApiError::invalid(message).into());
+    };
+    let missing: Vec<_> =
+        ["artifact_path", "flavors", "run_id", "utc_time_created"].into_iter().filter(|key| !model.contains_key(*key)).collect();
+    if !missing.is_empty() {
+        let missing = missing.iter().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(", ");
+        return Err(ApiError::invalid(format!("Model json is missing mandatory fields: {{{missing}}}")).into());
+    }
+    let run = run(app, &asked.run_id)?;
+    let mut models: Vec<Value> = run.data.tag(MODEL_HISTORY_TAG).and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default();
+    models.push(Value::Object(model));
+    app.store.set_tag(&asked.run_id, &RunTag::new(MODEL_HISTORY_TAG, Value::Array(models).to_string()))?;
+    Ok(Empty {})
+}

@@ -1,0 +1,7 @@
+//! The real server on a port of its own with a database of its own, spoken to over HTTP.
+
+mod artifacts;
+mod errors;
+mod harness;
+mod security;
+mod story;
