@@ -1,7 +1,11 @@
 //! Times the training step and inference of a network of the zoo:
 //! `cargo run --release -p anmok-engine --example step_time -- MODEL THREADS BATCH [STEM] [LEVEL]`.
 
-#![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "an example is a program: it prints, and PROFILE=1 asks for a profile")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    reason = "an example is a program: it prints, and PROFILE=1 asks for a profile"
+)]
 
 use anmok_engine::native::{Level, NativeEngine, NativeOptions};
 use anmok_engine::{Engine, Rule, Targets, TrainOptions, TrainPass, Update, Weights};
