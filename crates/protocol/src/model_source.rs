@@ -125,6 +125,8 @@ pub fn check(source: &str, owner: SourceOwner) -> Result<(), ApiError> {
         return if right { Ok(()) } else { Err(outside) };
     }
     if uri.is("models") {
+        // Whatever the request names, MLflow's words are about the model.
+        let outside = self::outside(source, OwnerKind::Model);
         if !uri.authority.is_empty() {
             return Err(outside);
         }

@@ -136,7 +136,7 @@ routes! {
     GetMetricHistoryBulk { Get Ajax "/2.0/mlflow/metrics/get-history-bulk" }
     GetMetricHistoryBulkInterval {
         Get Api "/2.11/mlflow/metrics/get-history-bulk-interval",
-        Get Ajax "/2.0/mlflow/metrics/get-history-bulk-interval",
+        Get Api "/2.0/mlflow/metrics/get-history-bulk-interval",
     }
 
     ListArtifacts { Get Api "/2.0/mlflow/artifacts/list" }

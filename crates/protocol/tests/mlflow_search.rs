@@ -1,7 +1,10 @@
 //! Our grammar against MLflow's own reading of the same texts (`mlflow_answers.py` made the answers).
 
+mod answers;
+
 use anmok_protocol::search::{Clause, DatasetField, NumberField, OrderField, TextField, TextTest};
 use anmok_protocol::{RunFilter, RunOrder};
+use answers::answers;
 use serde_json::{Value, json};
 
 /// What MLflow takes and we refuse: a key that is missing, and a list after `=`, which its own SQL then fails on.
@@ -13,7 +16,7 @@ const CLEARER: &[&str] = &["metrics.acc > 0x10"];
 
 #[test]
 fn filters_are_read_as_mlflow_reads_them() {
-    for (text, answer) in answers("filters") {
+    for (text, answer) in answers::<Vec<(String, Value)>>("filters") {
         let ours = RunFilter::parse(&text).map(|filter| Value::from(filter.clauses.iter().map(as_mlflow).collect::<Vec<_>>()));
         compare(&text, ours.map_err(|error| error.message), &answer);
     }
@@ -21,7 +24,7 @@ fn filters_are_read_as_mlflow_reads_them() {
 
 #[test]
 fn orders_are_read_as_mlflow_reads_them() {
-    for (text, answer) in answers("orders") {
+    for (text, answer) in answers::<Vec<(String, Value)>>("orders") {
         let ours = RunOrder::parse(&text).map(|order| {
             let (kind, key) = match &order.field {
                 OrderField::Metric(key) => ("metric", key.as_str()),
@@ -34,13 +37,6 @@ fn orders_are_read_as_mlflow_reads_them() {
         });
         compare(&text, ours.map_err(|error| error.message), &answer);
     }
-}
-
-fn answers(kind: &str) -> Vec<(String, Value)> {
-    // Python writes infinity as a bare word, which is not JSON.
-    let text = include_str!("mlflow_answers.json").replace("Infinity", "1e308");
-    let mut answers: Value = serde_json::from_str(&text).unwrap();
-    serde_json::from_value(answers[kind].take()).unwrap()
 }
 
 fn compare(text: &str, ours: Result<Value, String>, mlflow: &Value) {

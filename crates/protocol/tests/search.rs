@@ -1,7 +1,10 @@
 //! Whatever the text, the parser answers; what it says points into the text; what it reads it reads the same again.
 
-use anmok_protocol::search::{Clause, Comparison, TextTest};
-use anmok_protocol::{RunFilter, RunOrder};
+use anmok_protocol::search::{Clause, Comparison, Filter, Order, TextTest};
+use anmok_protocol::{
+    ExperimentFilter, ExperimentOrder, LoggedModelFilter, LoggedModelOrder, ModelVersionFilter, ModelVersionOrder, RegisteredModelFilter,
+    RegisteredModelOrder, RunFilter, RunOrder, SearchError,
+};
 use proptest::prelude::*;
 
 #[test]
@@ -86,6 +89,13 @@ fn shreds() -> impl Strategy<Value = String> {
         "start_time",
         "run_id",
         "dataset.name",
+        "experiment_id",
+        "creation_time",
+        "name",
+        "attribute",
+        "version_number",
+        "metrics.a",
+        "status",
         ";",
         "--",
     ]);
@@ -130,9 +140,28 @@ proptest! {
     }
 }
 
+/// Every parser answers, points into the text, and makes no more of it than is there.
 fn answered(text: &str) -> Result<(), TestCaseError> {
-    for position in [RunFilter::parse(text).err().map(|error| error.position), RunOrder::parse(text).err().map(|error| error.position)] {
-        prop_assert!(position.is_none_or(|position| text.is_char_boundary(position)));
+    fn filter<C>(text: &str, parsed: Result<Filter<C>, SearchError>) -> Result<(), TestCaseError> {
+        match parsed {
+            Ok(filter) => prop_assert!(filter.clauses.len() <= text.len()),
+            Err(error) => prop_assert!(text.is_char_boundary(error.position), "{}", error),
+        }
+        Ok(())
     }
+    fn order<F>(text: &str, parsed: Result<Order<F>, SearchError>) -> Result<(), TestCaseError> {
+        prop_assert!(parsed.err().is_none_or(|error| text.is_char_boundary(error.position)));
+        Ok(())
+    }
+    filter(text, RunFilter::parse(text))?;
+    filter(text, ExperimentFilter::parse(text))?;
+    filter(text, RegisteredModelFilter::parse(text))?;
+    filter(text, ModelVersionFilter::parse(text))?;
+    filter(text, LoggedModelFilter::parse(text))?;
+    order(text, RunOrder::parse(text))?;
+    order(text, ExperimentOrder::parse(text))?;
+    order(text, RegisteredModelOrder::parse(text))?;
+    order(text, ModelVersionOrder::parse(text))?;
+    drop(LoggedModelOrder::parse(text, true, None, Some("x")));
     Ok(())
 }

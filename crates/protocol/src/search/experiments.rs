@@ -1,7 +1,7 @@
 //! What experiments can be searched and ordered by.
 
 use super::field::{
-    Field, NUMBER_COMPARATORS, Name, Ordered, Searched, TEXT_COMPARATORS, Test, TextValue, is_tag, keyed_text, only_lists_of,
+    Field, NUMBER_COMPARATORS, Name, Ordered, Quotes, Searched, TEXT_COMPARATORS, Test, TextValue, is_tag, keyed_text, only_lists_of,
 };
 use super::{Comparison, Filter, IdTest, Order, SearchError, TextTest, parse};
 use crate::error::ApiError;
@@ -124,9 +124,9 @@ impl Searched for Experiments {
                     ExperimentTime::Creation => "creation_time",
                     ExperimentTime::LastUpdate => "last_update_time",
                 };
-                let no_text = Some(format!("Expected numeric value type for numeric attribute: {name}. Found"));
+                let quotes = Quotes::Refused(format!("Expected numeric value type for numeric attribute: {name}. Found"));
                 let make = Box::new(move |(comparison, value)| ExperimentClause::Time { field, comparison, value });
-                Field::new(Test::Integer { name, no_text, make }, no_nulls, NUMBER_COMPARATORS)
+                Field::new(Test::Integer { name, quotes, make }, no_nulls, NUMBER_COMPARATORS)
             }
         })
     }

@@ -61,8 +61,7 @@ pub(super) enum Test<C> {
     Integer {
         /// Its name.
         name: &'static str,
-        /// The complaint about text; `None` if text that reads as an integer will do.
-        no_text: Option<String>,
+        quotes: Quotes,
         make: Make<C, (Comparison, i64)>,
     },
     Id {
@@ -74,6 +73,14 @@ pub(super) enum Test<C> {
         value: TextValue,
         make: Make<C, TextTest>,
     },
+}
+
+/// Whether an integer may stand in quotes.
+pub(super) enum Quotes {
+    /// No, with the complaint, up to what was found.
+    Refused(String),
+    /// Yes; with the complaint about a list.
+    Taken { no_list: String },
 }
 
 /// Makes the clause of what was read.

@@ -1,6 +1,6 @@
 //! What model versions can be searched and ordered by.
 
-use super::field::{Field, Name, Ordered, Searched, Test, TextValue, is_tag, keyed_text, only_lists_of};
+use super::field::{Field, Name, Ordered, Quotes, Searched, Test, TextValue, is_tag, keyed_text, only_lists_of};
 use super::registered_models::{EXPECTED_TEXT, NO_NULLS, asks_for_prompts};
 use super::{Comparison, Filter, Order, SearchError, TextTest, parse};
 use crate::IS_PROMPT_TAG;
@@ -123,7 +123,8 @@ impl Searched for ModelVersions {
             "source_path" => ModelVersionText::Source,
             "version_number" => {
                 let make = Box::new(|(comparison, value)| ModelVersionClause::Version { comparison, value });
-                let test = Test::Integer { name: "version_number", no_text: None, make };
+                let quotes = Quotes::Taken { no_list: only_lists_of("'name', 'run_id'") };
+                let test = Test::Integer { name: "version_number", quotes, make };
                 return Ok(Field::new(test, NO_NULLS, "").wrong_for("attribute version_number"));
             }
             _ => return Err(name.unknown_attribute("name, run_id, source_path, version_number")),

@@ -115,8 +115,8 @@ impl<'a> Parser<'a> {
                 let value = self.number(&complaint)?;
                 Ok(make((comparison(operator).ok_or(wrong)?, value)))
             }
-            Test::Integer { name, no_text, make } => {
-                let value = self.integer(name, no_text.as_deref())?;
+            Test::Integer { name, quotes, make } => {
+                let value = self.integer(name, &quotes)?;
                 Ok(make((comparison(operator).ok_or(wrong)?, value)))
             }
             Test::Id { complaint, make } => Ok(make(self.id_test(operator, &complaint, wrong)?)),

@@ -1,6 +1,6 @@
 //! The values of clauses: numbers, quoted texts and lists of them.
 
-use super::field::TextValue;
+use super::field::{Quotes, TextValue};
 use super::parse::{Operator, Parser};
 use super::token::{Kind, Token};
 use super::{Comparison, IdTest, SearchError};
@@ -16,28 +16,20 @@ impl Parser<'_> {
         Err(error(&token, format!("{complaint} {}", token.text)))
     }
 
-    /// An integer; quoted too, unless `no_text` says what is wrong with that.
-    pub fn integer(&mut self, name: &str, no_text: Option<&str>) -> Result<i64, SearchError> {
+    pub fn integer(&mut self, name: &str, quotes: &Quotes) -> Result<i64, SearchError> {
         let token = self.expect("an integer")?;
-        match (token.kind, no_text) {
-            (Kind::Number, _) | (Kind::SingleQuoted | Kind::DoubleQuoted, None) => {}
-            (_, Some(complaint)) => return Err(error(&token, format!("{complaint} {}", token.text))),
-            (Kind::BackQuoted | Kind::Word, None) => return Err(not_quoted(&token)),
-            (_, None) => {
-                let message =
-                    format!("Expected a quoted string value or a list of quoted string values for attributes. Got value {}", token.text);
-                return Err(error(&token, message));
-            }
-        }
-        token.content().trim().parse().map_err(|_| {
-            // MLflow shows a fraction as the number it is in one place and as text in the other.
-            let shown = if token.kind == Kind::Number && no_text.is_none() {
-                token.text.to_string()
-            } else {
+        let shown = match (token.kind, quotes) {
+            (Kind::Number, Quotes::Taken { .. }) => token.text.to_string(),
+            // MLflow shows a fraction as text where it takes no text.
+            (Kind::Number, Quotes::Refused(_)) | (Kind::SingleQuoted | Kind::DoubleQuoted, Quotes::Taken { .. }) => {
                 crate::validate::python_string(token.content())
-            };
-            error(&token, format!("Invalid value for numeric attribute '{name}': {shown}"))
-        })
+            }
+            (_, Quotes::Refused(complaint)) => return Err(error(&token, format!("{complaint} {}", token.text))),
+            (Kind::BackQuoted | Kind::Word, _) => return Err(not_quoted(&token)),
+            (_, Quotes::Taken { no_list }) => return Err(error(&token, no_list)),
+        };
+        let number = token.content().trim().parse();
+        number.map_err(|_| error(&token, format!("Invalid value for numeric attribute '{name}': {shown}")))
     }
 
     pub fn string(&mut self, expected: &TextValue) -> Result<String, SearchError> {
