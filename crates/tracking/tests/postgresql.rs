@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anmok_protocol::{Batch, Dataset, DatasetInput, ErrorCode, Metric, Param, RunInputs, RunTag};
-use anmok_tracking::{NewExperiment, NewRun, PageRequest, RunStore, StoreOptions, TrackingError, open};
+use anmok_tracking::{NewExperiment, NewRegisteredModel, NewRun, PageRequest, RunStore, StoreOptions, TrackingError, open, open_store};
 
 fn try_open(uri: &str) -> Result<Arc<dyn RunStore>, TrackingError> {
     let options = StoreOptions { artifact_root: Some("mlflow-artifacts:/".into()), connections: 8, ..StoreOptions::default() };
@@ -197,7 +197,7 @@ fn keys_of_refused_work_are_right_afterwards() {
 #[test]
 fn what_cannot_be_stored_is_the_callers_mistake() {
     let Some(server) = postgres::shared("postgresql::what_cannot_be_stored_is_the_callers_mistake") else { return };
-    let store = try_open(&server.database()).unwrap();
+    let store = open_store(&server.database(), &StoreOptions::default()).unwrap();
     let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
     let error = store.set_tag(&run_id, &RunTag::new("nul", "a\0b")).unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidParameterValue, "{error}");
@@ -205,6 +205,9 @@ fn what_cannot_be_stored_is_the_callers_mistake() {
         Dataset { name: "d".into(), digest: "1".into(), source_type: "local".into(), source: "x\0".into(), schema: None, profile: None };
     let inputs = RunInputs::datasets(vec![DatasetInput { tags: vec![], dataset }]);
     assert_eq!(store.log_inputs(&run_id, &inputs).unwrap_err().code(), ErrorCode::InvalidParameterValue);
+    let long: String = (0..6000_u32).filter_map(|at| char::from_u32(0x4e00 + at * 7919 % 20_000)).collect();
+    let name = NewRegisteredModel { name: long, ..NewRegisteredModel::default() };
+    assert_eq!(store.create_registered_model(&name).unwrap_err().code(), ErrorCode::InvalidParameterValue);
     // The largest names and values there can be.
     let batch = Batch { params: vec![Param::new("각".repeat(250), "각".repeat(6000))], ..Batch::default() };
     store.log_batch(&run_id, &batch).unwrap();

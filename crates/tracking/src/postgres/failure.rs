@@ -36,6 +36,10 @@ pub(super) fn failure(error: Error) -> Failure {
     if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE || *code == SqlState::UNTRANSLATABLE_CHARACTER {
         return ApiError::invalid("A text has a NUL character, which cannot be stored. Remove it and try again.").into();
     }
+    // An index takes texts of some 2700 bytes: more than any name in MLflow's rules has.
+    if *code == SqlState::PROGRAM_LIMIT_EXCEEDED {
+        return ApiError::invalid(format!("A text of this request is too long to be stored: {words}")).into();
+    }
     Failure::new(kind, words)
 }
 

@@ -179,7 +179,11 @@ pub(super) fn prepare(pool: &Pool, at: &At, migrations: &[&str], default_locatio
     let newest = migrations.len() as i64;
     let mut lent = at.result(doing, pool.get())?;
     let client = at.result(doing, lent.client())?;
-    if at.result(doing, found(client))?.check(at, newest)? == newest {
+    // In a transaction, so that it is one state that is judged: another server may be making the schema.
+    at.result(doing, client.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))?;
+    let before = found(client);
+    at.result(doing, client.batch("ROLLBACK"))?;
+    if at.result(doing, before)?.check(at, newest)? == newest {
         return Ok(());
     }
     // A lock that ends with the transaction: a server that dies here leaves nothing behind.

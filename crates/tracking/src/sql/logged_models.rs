@@ -115,16 +115,13 @@ pub(super) struct CheckedModel {
 impl CheckedModel {
     pub fn new(new: &NewLoggedModel) -> Result<Self, TrackingError> {
         let experiment = validate::experiment_id(&new.experiment_id)?;
+        new.params.iter().try_for_each(|param| validate::logged_model_parameter(&param.key, &param.value))?;
+        new.tags.iter().try_for_each(|tag| validate::logged_model_tag(&tag.key, &tag.value))?;
         let name = match &new.name {
-            Some(name) if name.is_empty() || name.contains(['/', ':', '.', '%', '"', '\'']) => {
-                return Err(ApiError::invalid(format!(
-                    "Invalid model name ({}) provided. Model name must be a non-empty string and cannot contain the following characters: \
-                     ('/', ':', '.', '%', '\"', \"'\")",
-                    validate::python_string(name)
-                ))
-                .into());
+            Some(name) => {
+                validate::logged_model_name(name)?;
+                name.clone()
             }
-            Some(name) => name.clone(),
             None => random_run_name()?,
         };
         Ok(Self { new: new.clone(), experiment, model_id: format!("m-{}", random_run_id()?), name })

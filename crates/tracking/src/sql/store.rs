@@ -41,7 +41,10 @@ impl<D: Database> RunStore for SqlStore<D> {
             .artifact_location
             .as_deref()
             .filter(|location| !location.is_empty())
-            .map(|location| self.locations.stored(location))
+            .map(|location| {
+                validate::artifact_location(location)?;
+                self.locations.stored(location)
+            })
             .transpose()?;
         let (new, locations) = (new.clone(), self.locations.clone());
         self.database

@@ -63,6 +63,7 @@ impl<D: Database> TrackingStore for SqlStore<D> {
     }
 
     fn set_logged_model_tags(&self, model_id: &str, tags: &[LoggedModelTag]) -> Result<(), TrackingError> {
+        tags.iter().try_for_each(|tag| validate::logged_model_tag(&tag.key, &tag.value))?;
         let (model_id, tags) = (model_id.to_string(), tags.to_vec());
         self.database.write("setting a logged model's tags", move |connection| logged_models::set_tags(connection, &model_id, &tags))
     }
@@ -73,6 +74,7 @@ impl<D: Database> TrackingStore for SqlStore<D> {
     }
 
     fn log_logged_model_params(&self, model_id: &str, params: &[LoggedModelParameter]) -> Result<(), TrackingError> {
+        params.iter().try_for_each(|param| validate::logged_model_parameter(&param.key, &param.value))?;
         let (model_id, params) = (model_id.to_string(), params.to_vec());
         self.database.write("logging a logged model's params", move |connection| logged_models::log_params(connection, &model_id, &params))
     }

@@ -182,7 +182,9 @@ pub(super) fn prepare(
 ) -> Result<(), TrackingError> {
     let doing = "opening the tracking database";
     let newest = migrations.len() as i64;
-    if at.result(doing, ownership(connection).map_err(failure))?.check(at, newest)? == newest {
+    // In a transaction, so that it is one state that is judged: another process may be making the schema.
+    let before = connection.transaction().and_then(|transaction| ownership(&transaction));
+    if at.result(doing, before.map_err(failure))?.check(at, newest)? == newest {
         return Ok(());
     }
     let transaction = at.result(doing, connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure))?;
