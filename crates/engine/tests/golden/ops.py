@@ -285,6 +285,38 @@ def losses():
         yield case.described
 
 
+def tiles():
+    """3x3 convolutions of stride 1 with many channels: sides that tiles stick out of, channels that are no multiple of a
+    vector, a panel or a block, several blocks of tiles, and all that may follow or be added."""
+    for channels, out, side, batch in [
+        (32, 32, (4, 4), 1),
+        (33, 35, (5, 7), 3),
+        (50, 34, (9, 6), 2),
+        (64, 64, (8, 8), 5),
+        (100, 70, (4, 5), 2),
+        (32, 67, (17, 16), 2),
+        (130, 33, (6, 4), 2),
+    ]:
+        name = f"convolution by tiles, {channels} to {out} channels on {side[0]}x{side[1]}, batch {batch}"
+        yield single(name, channels, side, "conv2d", batch, out_channels=out, kernel=3, padding=1, bias=out % 2 == 1)
+
+    for activation in ("relu", "hardswish"):
+        case = Case(f"convolution by tiles, BatchNorm, {activation}", (FRONT, 6, 7), 4)
+        case.add("front", "conv2d", out_channels=40)
+        case.add("op", "conv2d", kernel=3, padding=1, out_channels=36)
+        case.add("norm", "batch_norm2d")
+        case.add("activation", activation)
+        yield case.head()
+
+    case = Case("two convolutions by tiles read one map; two passes accumulated", (FRONT, 5, 4), 3, passes=2, loss_scale=0.5)
+    front = case.add("front", "conv2d", out_channels=34)
+    left = case.add("left", "conv2d", [front], kernel=3, padding=1, bias=True)
+    right = case.add("right", "conv2d", [front], kernel=3, padding=1)
+    bent = case.add("bent", "hardswish", [right])
+    case.add("op", "add", [left, bent])
+    yield case.head()
+
+
 class Network(torch.nn.Module):
     """A described case in PyTorch."""
 
@@ -401,7 +433,7 @@ def golden(described, first_seed):
 
 
 def goldens():
-    families = [convolutions, depthwise, first_layers, norms, pools, linears, joins, activations, losses]
+    families = [convolutions, depthwise, first_layers, norms, pools, linears, joins, activations, losses, tiles]
     cases = [case for family in families for case in family()]
     # Each case starts from a seed of its own, so that no two share their numbers.
     return {"torch": torch.__version__.split("+")[0], "cases": [golden(case, 1000 * i) for i, case in enumerate(cases, 1)]}
