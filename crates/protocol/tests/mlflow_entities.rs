@@ -1,6 +1,7 @@
 //! Our grammar for experiments, registered models, model versions and logged models against MLflow's own reading.
 
 mod answers;
+mod clauses;
 
 use anmok_protocol::search::{
     Comparison, ExperimentClause, ExperimentOrderField, ExperimentTime, IdTest, LoggedModelClause, LoggedModelText, LoggedModelTime,
@@ -11,6 +12,7 @@ use anmok_protocol::{
     RegisteredModelOrder, SearchError,
 };
 use answers::answers;
+use clauses::text_test;
 use serde_json::{Value, json};
 
 /// What MLflow refuses and we take: attributes that its own SQL columns are named differently from.
@@ -172,19 +174,6 @@ fn logged_model(clause: &LoggedModelClause) -> Value {
 
 fn clause_json(kind: &str, key: &str, (comparator, value): (&str, Value)) -> Value {
     json!({"type": kind, "key": key, "comparator": comparator, "value": value})
-}
-
-fn text_test(test: &TextTest) -> (&'static str, Value) {
-    match test {
-        TextTest::Equal(text) => ("=", json!(text)),
-        TextTest::NotEqual(text) => ("!=", json!(text)),
-        TextTest::Like(text) => ("LIKE", json!(text)),
-        TextTest::ILike(text) => ("ILIKE", json!(text)),
-        TextTest::In(list) => ("IN", json!(list)),
-        TextTest::NotIn(list) => ("NOT IN", json!(list)),
-        TextTest::Missing => ("IS NULL", Value::Null),
-        TextTest::Present => ("IS NOT NULL", Value::Null),
-    }
 }
 
 /// Numbers without regard to whether Python took them for integers, and quoted numbers as the numbers they are compared as.

@@ -1,10 +1,12 @@
 //! Our grammar against MLflow's own reading of the same texts (`mlflow_answers.py` made the answers).
 
 mod answers;
+mod clauses;
 
-use anmok_protocol::search::{Clause, DatasetField, NumberField, OrderField, TextField, TextTest};
+use anmok_protocol::search::{Clause, DatasetField, NumberField, OrderField, TextField};
 use anmok_protocol::{RunFilter, RunOrder};
 use answers::answers;
+use clauses::text_test;
 use serde_json::{Value, json};
 
 /// What MLflow takes and we refuse: a key that is missing, and a list after `=`, which its own SQL then fails on.
@@ -77,19 +79,6 @@ fn as_mlflow(clause: &Clause) -> Value {
         }
     };
     json!({"type": kind, "key": key, "comparator": comparator, "value": value})
-}
-
-fn text_test(test: &TextTest) -> (&'static str, Value) {
-    match test {
-        TextTest::Equal(text) => ("=", json!(text)),
-        TextTest::NotEqual(text) => ("!=", json!(text)),
-        TextTest::Like(text) => ("LIKE", json!(text)),
-        TextTest::ILike(text) => ("ILIKE", json!(text)),
-        TextTest::In(list) => ("IN", json!(list)),
-        TextTest::NotIn(list) => ("NOT IN", json!(list)),
-        TextTest::Missing => ("IS NULL", Value::Null),
-        TextTest::Present => ("IS NOT NULL", Value::Null),
-    }
 }
 
 fn text_field(field: TextField) -> &'static str {

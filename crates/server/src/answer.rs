@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use anmok_protocol::{ApiError, ErrorCode};
+use anmok_protocol::{ApiError, ErrorCode, SearchError};
 use anmok_tracking::TrackingError;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -22,6 +22,12 @@ pub(crate) enum Failure {
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         Self::Api(error)
+    }
+}
+
+impl From<SearchError> for Failure {
+    fn from(error: SearchError) -> Self {
+        Self::Api(error.into())
     }
 }
 

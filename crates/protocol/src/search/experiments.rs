@@ -3,42 +3,13 @@
 use super::field::{
     Field, NUMBER_COMPARATORS, Name, Ordered, Quotes, Searched, TEXT_COMPARATORS, Test, TextValue, is_tag, keyed_text, only_lists_of,
 };
-use super::{Comparison, Filter, IdTest, Order, SearchError, TextTest, parse};
-use crate::error::ApiError;
+use super::{Comparison, Filter, IdTest, Order, SearchError, TextTest};
 
 /// Conditions on experiments.
 pub type ExperimentFilter = Filter<ExperimentClause>;
 
 /// One term of an order of experiments.
 pub type ExperimentOrder = Order<ExperimentOrderField>;
-
-impl ExperimentFilter {
-    /// Parses a filter for experiments; blank text lets everything through.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::filter::<Experiments>(text)
-    }
-}
-
-impl ExperimentOrder {
-    /// Parses one term, for example `creation_time DESC`; the direction is ascending if absent.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::order::<Experiments>(text)
-    }
-
-    /// Parses a list of terms.
-    ///
-    /// # Errors
-    /// As [`Self::parse`]; a field that comes twice.
-    pub fn parse_all(texts: &[impl AsRef<str>]) -> Result<Vec<Self>, ApiError> {
-        super::all_orders(texts, Self::parse)
-    }
-}
 
 /// One condition on an experiment. One that lacks the tag never matches, except for [`TextTest::Missing`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +59,6 @@ pub enum ExperimentOrderField {
 
 const ATTRIBUTE_KEYS: &str = "name, experiment_id, creation_time, last_update_time";
 
-struct Experiments;
-
 fn attribute(name: &Name) -> Result<ExperimentOrderField, SearchError> {
     match name.key {
         "name" => Ok(ExperimentOrderField::Name),
@@ -100,10 +69,8 @@ fn attribute(name: &Name) -> Result<ExperimentOrderField, SearchError> {
     }
 }
 
-impl Searched for Experiments {
-    type Clause = ExperimentClause;
-
-    fn field(name: &Name) -> Result<Field<ExperimentClause>, SearchError> {
+impl Searched for ExperimentClause {
+    fn field(name: &Name) -> Result<Field<Self>, SearchError> {
         if is_tag(name)? {
             let key = name.key.to_string();
             let make = Box::new(|test| ExperimentClause::Tag { key, test });
@@ -132,10 +99,8 @@ impl Searched for Experiments {
     }
 }
 
-impl Ordered for Experiments {
-    type Field = ExperimentOrderField;
-
-    fn order_field(name: &Name) -> Result<ExperimentOrderField, SearchError> {
+impl Ordered for ExperimentOrderField {
+    fn order_field(name: &Name) -> Result<Self, SearchError> {
         if is_tag(name)? { Err(name.error("Invalid order_by entity: tag")) } else { attribute(name) }
     }
 }

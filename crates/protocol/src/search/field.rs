@@ -4,7 +4,7 @@ use super::{Comparison, IdTest, SearchError, TextTest};
 
 /// A field as it is written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Name<'a> {
+pub struct Name<'a> {
     /// What stands before the first dot.
     pub entity: Option<&'a str>,
     /// The rest, without quotes.
@@ -24,24 +24,25 @@ impl Name<'_> {
     }
 }
 
-/// A kind of thing that can be searched: its table of fields.
-pub(super) trait Searched {
-    type Clause;
-
+/// The conditions on one kind of thing: its table of fields.
+pub trait Searched: Sized {
     /// What a filter can be about.
-    fn field(name: &Name) -> Result<Field<Self::Clause>, SearchError>;
+    fn field(name: &Name) -> Result<Field<Self>, SearchError>;
+
+    /// The error of a filter that was not understood, where its words are the kind's own.
+    fn complaint(error: SearchError, _filter: &str) -> SearchError {
+        error
+    }
 }
 
-/// A kind of thing that can be ordered by what a text says.
-pub(super) trait Ordered {
-    type Field: PartialEq;
-
-    /// What can be ordered by.
-    fn order_field(name: &Name) -> Result<Self::Field, SearchError>;
+/// What one kind of thing can be ordered by, where a text says it.
+pub trait Ordered: Sized + PartialEq {
+    /// The field of that name.
+    fn order_field(name: &Name) -> Result<Self, SearchError>;
 }
 
 /// How a field is compared.
-pub(super) struct Field<C> {
+pub struct Field<C> {
     pub test: Test<C>,
     /// Why it cannot be compared with NULL.
     pub no_nulls: Option<String>,
@@ -52,7 +53,7 @@ pub(super) struct Field<C> {
 }
 
 /// What a field is compared with.
-pub(super) enum Test<C> {
+pub enum Test<C> {
     Number {
         /// The complaint, up to what was found.
         complaint: String,
@@ -76,7 +77,7 @@ pub(super) enum Test<C> {
 }
 
 /// Whether an integer may stand in quotes.
-pub(super) enum Quotes {
+pub enum Quotes {
     /// No, with the complaint, up to what was found.
     Refused(String),
     /// Yes; with the complaint about a list.
@@ -84,10 +85,10 @@ pub(super) enum Quotes {
 }
 
 /// Makes the clause of what was read.
-pub(super) type Make<C, T> = Box<dyn FnOnce(T) -> C>;
+pub type Make<C, T> = Box<dyn FnOnce(T) -> C>;
 
 /// What a text is compared with.
-pub(super) struct TextValue {
+pub struct TextValue {
     /// The complaint, up to what was found.
     pub complaint: String,
     /// The complaint about a number, if it is another one.

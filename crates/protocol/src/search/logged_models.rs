@@ -1,36 +1,16 @@
 //! What logged models can be searched and ordered by.
 
 use super::field::{Field, Name, Searched, Test, TextValue};
-use super::{Comparison, Filter, Order, SearchError, TextTest, parse};
+use super::{Comparison, Filter, Order, SearchError, TextTest};
 use crate::error::ApiError;
 use crate::logged_model::LoggedModelStatus;
 use crate::validate::python_string;
 
-/// Conditions on logged models.
+/// Conditions on logged models. Unlike those on other entities, they take texts without quotes too (`params.lr = 0.01`).
 pub type LoggedModelFilter = Filter<LoggedModelClause>;
 
 /// One term of an order of logged models.
 pub type LoggedModelOrder = Order<LoggedModelOrderField>;
-
-impl LoggedModelFilter {
-    /// Parses a filter for logged models; blank text lets everything through. Unlike the other entities, these take texts
-    /// without quotes too (`params.lr = 0.01`).
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::filter::<LoggedModels>(text).map_err(|mut error| {
-            if let Some(detail) = error.message.strip_prefix("Invalid clause(s) in filter string: ") {
-                error.message = format!(
-                    "Invalid filter string: {}. Expected a list of comparisons separated by 'AND' (e.g. 'metrics.loss > 0.1 AND params.lr = \
-                     0.01'). {detail}",
-                    python_string(text)
-                );
-            }
-            error
-        })
-    }
-}
 
 /// One condition on a logged model. One that lacks the value never matches. No test is ever [`TextTest::Missing`] or
 /// [`TextTest::Present`].
@@ -174,12 +154,8 @@ pub enum LoggedModelOrderField {
     Time(LoggedModelTime),
 }
 
-struct LoggedModels;
-
-impl Searched for LoggedModels {
-    type Clause = LoggedModelClause;
-
-    fn field(name: &Name) -> Result<Field<LoggedModelClause>, SearchError> {
+impl Searched for LoggedModelClause {
+    fn field(name: &Name) -> Result<Field<Self>, SearchError> {
         let key = name.key.to_string();
         let text = |make| Test::Text {
             value: TextValue { complaint: "Expected a string value. Got value".into(), no_number: None, no_list: None, bare: true },
@@ -221,6 +197,17 @@ impl Searched for LoggedModels {
         field.wrong_comparator = (format!("Invalid comparison operator for {place}: '"), format!("'. Expected one of {operators}."));
         field.comparator_first = true;
         Ok(field)
+    }
+
+    fn complaint(mut error: SearchError, filter: &str) -> SearchError {
+        if let Some(detail) = error.message.strip_prefix("Invalid clause(s) in filter string: ") {
+            error.message = format!(
+                "Invalid filter string: {}. Expected a list of comparisons separated by 'AND' (e.g. 'metrics.loss > 0.1 AND params.lr = \
+                 0.01'). {detail}",
+                python_string(filter)
+            );
+        }
+        error
     }
 }
 

@@ -32,12 +32,23 @@ pub use registered_models::{RegisteredModelClause, RegisteredModelFilter, Regist
 pub use runs::{Clause, DatasetField, NumberField, OrderField, RunFilter, RunOrder, TextField};
 
 use crate::error::ApiError;
+use field::{Ordered, Searched};
 
 /// A parsed filter: all clauses must hold. The default has none and lets everything through.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter<C> {
     /// The clauses.
     pub clauses: Vec<C>,
+}
+
+impl<C: Searched> Filter<C> {
+    /// Parses a filter; blank text lets everything through.
+    ///
+    /// # Errors
+    /// What is wrong and at which byte.
+    pub fn parse(text: &str) -> Result<Self, SearchError> {
+        parse::filter(text).map_err(|error| C::complaint(error, text))
+    }
 }
 
 impl<C> Default for Filter<C> {
@@ -120,21 +131,31 @@ pub struct Order<F> {
     pub ascending: bool,
 }
 
-/// Parses the terms of an order, of which none may come twice.
-fn all_orders<F: PartialEq>(
-    texts: &[impl AsRef<str>],
-    parse: impl Fn(&str) -> Result<Order<F>, SearchError>,
-) -> Result<Vec<Order<F>>, ApiError> {
-    let mut orders: Vec<Order<F>> = vec![];
-    for text in texts {
-        let order = parse(text.as_ref())?;
-        if orders.iter().any(|earlier| earlier.field == order.field) {
-            let all: Vec<String> = texts.iter().map(|text| crate::validate::python_string(text.as_ref())).collect();
-            return Err(ApiError::invalid(format!("`order_by` contains duplicate fields: [{}]", all.join(", "))));
-        }
-        orders.push(order);
+impl<F: Ordered> Order<F> {
+    /// Parses one term, for example `start_time DESC`; the direction is ascending if absent.
+    ///
+    /// # Errors
+    /// What is wrong and at which byte.
+    pub fn parse(text: &str) -> Result<Self, SearchError> {
+        parse::order(text)
     }
-    Ok(orders)
+
+    /// Parses a list of terms.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; a field that comes twice.
+    pub fn parse_all(texts: &[impl AsRef<str>]) -> Result<Vec<Self>, ApiError> {
+        let mut orders: Vec<Self> = vec![];
+        for text in texts {
+            let order = Self::parse(text.as_ref())?;
+            if orders.iter().any(|earlier| earlier.field == order.field) {
+                let all: Vec<String> = texts.iter().map(|text| crate::validate::python_string(text.as_ref())).collect();
+                return Err(ApiError::invalid(format!("`order_by` contains duplicate fields: [{}]", all.join(", "))));
+            }
+            orders.push(order);
+        }
+        Ok(orders)
+    }
 }
 
 /// A filter or order that cannot be understood.

@@ -1,44 +1,14 @@
 //! What model versions can be searched and ordered by.
 
 use super::field::{Field, Name, Ordered, Quotes, Searched, Test, TextValue, is_tag, keyed_text, only_lists_of};
-use super::registered_models::{EXPECTED_TEXT, NO_NULLS, asks_for_prompts};
-use super::{Comparison, Filter, Order, SearchError, TextTest, parse};
-use crate::IS_PROMPT_TAG;
-use crate::error::ApiError;
+use super::registered_models::{EXPECTED_TEXT, NO_NULLS, take_prompt_clauses};
+use super::{Comparison, Filter, Order, SearchError, TextTest};
 
 /// Conditions on model versions.
 pub type ModelVersionFilter = Filter<ModelVersionClause>;
 
 /// One term of an order of model versions.
 pub type ModelVersionOrder = Order<ModelVersionOrderField>;
-
-impl ModelVersionFilter {
-    /// Parses a filter for model versions; blank text lets everything through.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::filter::<ModelVersions>(text)
-    }
-}
-
-impl ModelVersionOrder {
-    /// Parses one term, for example `version_number DESC`; the direction is ascending if absent.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::order::<ModelVersions>(text)
-    }
-
-    /// Parses a list of terms.
-    ///
-    /// # Errors
-    /// As [`Self::parse`]; a field that comes twice.
-    pub fn parse_all(texts: &[impl AsRef<str>]) -> Result<Vec<Self>, ApiError> {
-        super::all_orders(texts, Self::parse)
-    }
-}
 
 /// One condition on a model version. One that lacks the value never matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,27 +61,20 @@ pub enum ModelVersionOrderField {
 }
 
 impl ModelVersionFilter {
-    /// Takes out what the filter says about the tag [`IS_PROMPT_TAG`], and gives whether it asks for versions of prompts
+    /// Takes out what the filter says about the tag [`crate::IS_PROMPT_TAG`], and gives whether it asks for versions of prompts
     /// (versions with that tag at `true`); a search that does not ask for them must not see them.
     pub fn take_prompt_clauses(&mut self) -> bool {
-        let is_prompt = |clause: &ModelVersionClause| match clause {
-            ModelVersionClause::Tag { key, test } if key == IS_PROMPT_TAG => Some(asks_for_prompts(test)),
+        take_prompt_clauses(&mut self.clauses, |clause| match clause {
+            ModelVersionClause::Tag { key, test } => Some((key, test)),
             _ => None,
-        };
-        let asks = self.clauses.iter().find_map(is_prompt).unwrap_or(false);
-        self.clauses.retain(|clause| is_prompt(clause).is_none());
-        asks
+        })
     }
 }
 
 const ORDER_KEYS: &str = "name, version_number, creation_timestamp, last_updated_timestamp";
 
-struct ModelVersions;
-
-impl Searched for ModelVersions {
-    type Clause = ModelVersionClause;
-
-    fn field(name: &Name) -> Result<Field<ModelVersionClause>, SearchError> {
+impl Searched for ModelVersionClause {
+    fn field(name: &Name) -> Result<Field<Self>, SearchError> {
         if is_tag(name)? {
             let key = name.key.to_string();
             let make = Box::new(|test| ModelVersionClause::Tag { key, test });
@@ -142,10 +105,8 @@ impl Searched for ModelVersions {
     }
 }
 
-impl Ordered for ModelVersions {
-    type Field = ModelVersionOrderField;
-
-    fn order_field(name: &Name) -> Result<ModelVersionOrderField, SearchError> {
+impl Ordered for ModelVersionOrderField {
+    fn order_field(name: &Name) -> Result<Self, SearchError> {
         if is_tag(name)? {
             return Err(name.error(format!("Invalid order by key '{}' specified. Valid keys are {ORDER_KEYS}", name.key)));
         }

@@ -5,7 +5,7 @@ use super::token::{Kind, Token, tokens};
 use super::value::error;
 use super::{Comparison, Filter, Order, SearchError, TextTest};
 
-pub(super) fn filter<E: Searched>(text: &str) -> Result<Filter<E::Clause>, SearchError> {
+pub(super) fn filter<C: Searched>(text: &str) -> Result<Filter<C>, SearchError> {
     let mut parser = Parser::new(text)?;
     let mut clauses = vec![];
     // MLflow minds neither a missing AND nor one too many.
@@ -16,13 +16,13 @@ pub(super) fn filter<E: Searched>(text: &str) -> Result<Filter<E::Clause>, Searc
             let message = format!("Invalid clause(s) in filter string: '{}'; clauses can only be joined by AND", token.text);
             return Err(error(token, message));
         } else {
-            clauses.push(parser.clause::<E>()?);
+            clauses.push(parser.clause()?);
         }
     }
     Ok(Filter { clauses })
 }
 
-pub(super) fn order<E: Ordered>(text: &str) -> Result<Order<E::Field>, SearchError> {
+pub(super) fn order<F: Ordered>(text: &str) -> Result<Order<F>, SearchError> {
     let unclear = |position: usize| SearchError { message: format!("Invalid order_by clause '{text}'. Could not be parsed."), position };
     let as_order = |error: SearchError| {
         if error.message.starts_with("Invalid clause(s) in filter string") { unclear(error.position) } else { error }
@@ -32,7 +32,7 @@ pub(super) fn order<E: Ordered>(text: &str) -> Result<Order<E::Field>, SearchErr
     if parser.peek().is_some_and(|token| token.is_keyword("ASC") || token.is_keyword("DESC")) {
         return Err(unclear(start));
     }
-    let field = E::order_field(&parser.name().map_err(as_order)?)?;
+    let field = F::order_field(&parser.name().map_err(as_order)?)?;
     let ascending = match parser.take() {
         None => true,
         Some(token) if token.is_keyword("ASC") => true,
@@ -91,9 +91,9 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn clause<E: Searched>(&mut self) -> Result<E::Clause, SearchError> {
+    fn clause<C: Searched>(&mut self) -> Result<C, SearchError> {
         let name = self.name()?;
-        let field = E::field(&name)?;
+        let field = C::field(&name)?;
         let first = self.next;
         let operator = self.operator()?;
         let written = self.tokens.get(first).map_or(name.position, |token| token.position)
@@ -105,8 +105,7 @@ impl<'a> Parser<'a> {
             return Err(name.error(message));
         }
         let wrong =
-            || SearchError { message: format!("{before}{}{after}", self.text[written.clone()].to_uppercase()), position: written.start };
-        let wrong = wrong();
+            SearchError { message: format!("{before}{}{after}", self.text[written.clone()].to_uppercase()), position: written.start };
         if comparator_first && !takes(&test, operator) {
             return Err(wrong);
         }

@@ -1,43 +1,14 @@
 //! What registered models can be searched and ordered by.
 
 use super::field::{Field, Name, Ordered, Searched, Test, TextValue, is_tag, keyed_text};
-use super::{Filter, Order, SearchError, TextTest, parse};
+use super::{Filter, Order, SearchError, TextTest};
 use crate::IS_PROMPT_TAG;
-use crate::error::ApiError;
 
 /// Conditions on registered models.
 pub type RegisteredModelFilter = Filter<RegisteredModelClause>;
 
 /// One term of an order of registered models.
 pub type RegisteredModelOrder = Order<RegisteredModelOrderField>;
-
-impl RegisteredModelFilter {
-    /// Parses a filter for registered models; blank text lets everything through.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::filter::<RegisteredModels>(text)
-    }
-}
-
-impl RegisteredModelOrder {
-    /// Parses one term, for example `name DESC`; the direction is ascending if absent.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::order::<RegisteredModels>(text)
-    }
-
-    /// Parses a list of terms.
-    ///
-    /// # Errors
-    /// As [`Self::parse`]; a field that comes twice.
-    pub fn parse_all(texts: &[impl AsRef<str>]) -> Result<Vec<Self>, ApiError> {
-        super::all_orders(texts, Self::parse)
-    }
-}
 
 /// One condition on a registered model. One that lacks the tag never matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,18 +37,24 @@ impl RegisteredModelFilter {
     /// Takes out what the filter says about the tag [`IS_PROMPT_TAG`], and gives whether it asks for prompts. Prompts are
     /// registered models with that tag at `true`; a search that does not ask for them must not see them.
     pub fn take_prompt_clauses(&mut self) -> bool {
-        let is_prompt = |clause: &RegisteredModelClause| match clause {
-            RegisteredModelClause::Tag { key, test } if key == IS_PROMPT_TAG => Some(asks_for_prompts(test)),
+        take_prompt_clauses(&mut self.clauses, |clause| match clause {
+            RegisteredModelClause::Tag { key, test } => Some((key, test)),
             _ => None,
-        };
-        let asks = self.clauses.iter().find_map(is_prompt).unwrap_or(false);
-        self.clauses.retain(|clause| is_prompt(clause).is_none());
-        asks
+        })
     }
 }
 
+/// Takes the conditions on the tag [`IS_PROMPT_TAG`] out of some clauses, and gives whether the first of them asks for
+/// prompts. `tag` gives the key and test of a clause on a tag.
+pub(super) fn take_prompt_clauses<C>(clauses: &mut Vec<C>, tag: impl Fn(&C) -> Option<(&String, &TextTest)>) -> bool {
+    let about_prompts = |clause: &C| tag(clause).filter(|(key, _)| *key == IS_PROMPT_TAG).map(|(_, test)| asks_for_prompts(test));
+    let asks = clauses.iter().find_map(about_prompts).unwrap_or(false);
+    clauses.retain(|clause| about_prompts(clause).is_none());
+    asks
+}
+
 /// Whether a condition on the tag [`IS_PROMPT_TAG`] asks for prompts.
-pub(super) fn asks_for_prompts(test: &TextTest) -> bool {
+fn asks_for_prompts(test: &TextTest) -> bool {
     match test {
         TextTest::Equal(text) => text.eq_ignore_ascii_case("true"),
         TextTest::NotEqual(text) => text.eq_ignore_ascii_case("false"),
@@ -88,12 +65,8 @@ pub(super) fn asks_for_prompts(test: &TextTest) -> bool {
 pub(super) const NO_NULLS: &str = "Invalid comparison clause. IS NULL / IS NOT NULL is not supported in the model registry";
 pub(super) const EXPECTED_TEXT: &str = "Expected a quoted string value or a list of quoted string values for attributes. Got value";
 
-struct RegisteredModels;
-
-impl Searched for RegisteredModels {
-    type Clause = RegisteredModelClause;
-
-    fn field(name: &Name) -> Result<Field<RegisteredModelClause>, SearchError> {
+impl Searched for RegisteredModelClause {
+    fn field(name: &Name) -> Result<Field<Self>, SearchError> {
         if is_tag(name)? {
             let key = name.key.to_string();
             let make = Box::new(|test| RegisteredModelClause::Tag { key, test });
@@ -107,10 +80,8 @@ impl Searched for RegisteredModels {
     }
 }
 
-impl Ordered for RegisteredModels {
-    type Field = RegisteredModelOrderField;
-
-    fn order_field(name: &Name) -> Result<RegisteredModelOrderField, SearchError> {
+impl Ordered for RegisteredModelOrderField {
+    fn order_field(name: &Name) -> Result<Self, SearchError> {
         match (name.entity, name.key) {
             (None, "name") => Ok(RegisteredModelOrderField::Name),
             (None, "timestamp" | "last_updated_timestamp") => Ok(RegisteredModelOrderField::LastUpdatedTimestamp),

@@ -1,42 +1,13 @@
 //! What runs can be searched and ordered by.
 
 use super::field::{Field, LIST_COMPARATORS, NUMBER_COMPARATORS, Name, Ordered, Searched, Test, TextValue, keyed_text, only_lists_of};
-use super::{Comparison, Filter, Order, SearchError, TextTest, parse};
-use crate::error::ApiError;
+use super::{Comparison, Filter, Order, SearchError, TextTest};
 
 /// Conditions on runs.
 pub type RunFilter = Filter<Clause>;
 
 /// One term of an order of runs.
 pub type RunOrder = Order<OrderField>;
-
-impl RunFilter {
-    /// Parses a filter for runs; blank text lets everything through.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::filter::<Runs>(text)
-    }
-}
-
-impl RunOrder {
-    /// Parses one term, for example `metrics.val_accuracy DESC`; the direction is ascending if absent.
-    ///
-    /// # Errors
-    /// What is wrong and at which byte.
-    pub fn parse(text: &str) -> Result<Self, SearchError> {
-        parse::order::<Runs>(text)
-    }
-
-    /// Parses a list of terms.
-    ///
-    /// # Errors
-    /// As [`Self::parse`]; a field that comes twice.
-    pub fn parse_all(texts: &[impl AsRef<str>]) -> Result<Vec<Self>, ApiError> {
-        super::all_orders(texts, Self::parse)
-    }
-}
 
 /// One condition on a run. A run that lacks the key never matches, except for [`TextTest::Missing`].
 #[derive(Debug, Clone, PartialEq)]
@@ -142,8 +113,6 @@ pub enum OrderField {
 const ATTRIBUTE_KEYS: &str =
     "artifact_uri, end_time, run_id, run_name, start_time, status, user_id, created, Created, run name, Run name, Run Name";
 
-struct Runs;
-
 /// What a name is, aliases included; a key without entity is an attribute.
 enum Known<'a> {
     Metric(&'a str),
@@ -189,10 +158,8 @@ fn known<'a>(name: &Name<'a>) -> Result<Known<'a>, SearchError> {
     }
 }
 
-impl Searched for Runs {
-    type Clause = Clause;
-
-    fn field(name: &Name) -> Result<Field<Clause>, SearchError> {
+impl Searched for Clause {
+    fn field(name: &Name) -> Result<Field<Self>, SearchError> {
         let key = name.key.to_string();
         let no_nulls =
             |kind: &str, key: &str| format!("IS NULL / IS NOT NULL is only supported for tags and params, not for '{kind}' '{key}'");
@@ -245,10 +212,8 @@ impl Searched for Runs {
     }
 }
 
-impl Ordered for Runs {
-    type Field = OrderField;
-
-    fn order_field(name: &Name) -> Result<OrderField, SearchError> {
+impl Ordered for OrderField {
+    fn order_field(name: &Name) -> Result<Self, SearchError> {
         Ok(match known(name)? {
             Known::Metric(key) => OrderField::Metric(key.into()),
             Known::Param(key) => OrderField::Param(key.into()),

@@ -19,7 +19,7 @@ pub(crate) fn create(app: &App, asked: CreateExperiment) -> Answer<CreateExperim
 
 pub(crate) fn search(app: &App, asked: SearchExperiments) -> Answer<SearchExperimentsResponse> {
     let query = ExperimentQuery {
-        filter: ExperimentFilter::parse(asked.filter.as_deref().unwrap_or_default()).map_err(ApiError::from)?,
+        filter: ExperimentFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         order_by: ExperimentOrder::parse_all(&asked.order_by)?,
         view: asked.view_type.unwrap_or_default(),
         max_results: page_size(asked.max_results, limits::SEARCH_RESULTS_DEFAULT),

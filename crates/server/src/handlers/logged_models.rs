@@ -62,7 +62,7 @@ pub(crate) fn search(app: &App, asked: SearchLoggedModels) -> Answer<SearchLogge
         asked.datasets.into_iter().map(|dataset| LoggedModelDataset { name: dataset.dataset_name, digest: dataset.dataset_digest });
     let query = LoggedModelQuery {
         experiment_ids: asked.experiment_ids,
-        filter: LoggedModelFilter::parse(asked.filter.as_deref().unwrap_or_default()).map_err(ApiError::from)?,
+        filter: LoggedModelFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         datasets: datasets.collect(),
         order_by: asked.order_by.iter().map(OrderBy::parse).collect::<Result<_, _>>()?,
         max_results: page_size(asked.max_results, limits::LOGGED_MODEL_RESULTS_DEFAULT),

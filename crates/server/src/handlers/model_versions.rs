@@ -75,7 +75,7 @@ pub(crate) fn delete(app: &App, asked: DeleteModelVersion) -> Answer<Empty> {
 
 pub(crate) fn search(app: &App, asked: SearchModelVersions) -> Answer<SearchModelVersionsResponse> {
     let query = ModelVersionQuery {
-        filter: ModelVersionFilter::parse(asked.filter.as_deref().unwrap_or_default()).map_err(ApiError::from)?,
+        filter: ModelVersionFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         order_by: ModelVersionOrder::parse_all(&asked.order_by)?,
         // The proto's default, unlike the stores', is the most there can be.
         max_results: page_size(asked.max_results, limits::MODEL_VERSION_RESULTS_MAX),

@@ -40,7 +40,7 @@ pub(crate) fn delete(app: &App, asked: DeleteRegisteredModel) -> Answer<Empty> {
 
 pub(crate) fn search(app: &App, asked: SearchRegisteredModels) -> Answer<SearchRegisteredModelsResponse> {
     let query = RegisteredModelQuery {
-        filter: RegisteredModelFilter::parse(asked.filter.as_deref().unwrap_or_default()).map_err(ApiError::from)?,
+        filter: RegisteredModelFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         order_by: RegisteredModelOrder::parse_all(&asked.order_by)?,
         max_results: page_size(asked.max_results, limits::REGISTERED_MODEL_RESULTS_DEFAULT),
         page_token: asked.page_token,

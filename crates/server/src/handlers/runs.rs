@@ -81,7 +81,7 @@ pub(crate) fn delete_tag(app: &App, asked: DeleteTag) -> Answer<Empty> {
 pub(crate) fn search(app: &App, asked: SearchRuns) -> Answer<SearchRunsResponse> {
     let query = RunQuery {
         experiment_ids: asked.experiment_ids,
-        filter: RunFilter::parse(asked.filter.as_deref().unwrap_or_default()).map_err(ApiError::from)?,
+        filter: RunFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         order_by: RunOrder::parse_all(&asked.order_by)?,
         view: asked.run_view_type.unwrap_or_default(),
         max_results: page_size(asked.max_results, limits::SEARCH_RESULTS_DEFAULT),

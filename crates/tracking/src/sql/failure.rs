@@ -48,6 +48,15 @@ impl Failure {
         Self::new(Fault::Other, detail)
     }
 
+    /// The fault and the database's words, for whoever knows what was being done and where; a refusal is an error already.
+    pub fn trouble(self) -> Result<(Fault, String), TrackingError> {
+        match self {
+            Self::Refused(error) => Err(error),
+            Self::Database { kind, detail } => Ok((kind, detail)),
+            Self::NewKeys(_) => Ok((Fault::Other, "keys were asked for while reading".into())),
+        }
+    }
+
     pub fn fault(&self) -> Option<Fault> {
         match self {
             Self::Database { kind, .. } => Some(*kind),

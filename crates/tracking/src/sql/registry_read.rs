@@ -13,7 +13,7 @@ use super::connection::{Connection, Row, Value};
 use super::failure::Failure;
 use super::read::parsed;
 use super::registry::model_number;
-use super::select::{SortKey, Sql};
+use super::select::{SortKey, Sql, sort_keys};
 use crate::registry::{ModelVersionQuery, RegisteredModelQuery};
 use crate::store::Page;
 
@@ -201,17 +201,10 @@ pub(super) fn search_models(connection: &mut dyn Connection, query: &RegisteredM
         };
         sql.require(condition);
     }
-    let mut sort: Vec<SortKey> = query
-        .order_by
-        .iter()
-        .map(|term| {
-            let expression = match term.field {
-                RegisteredModelOrderField::Name => "m.name",
-                RegisteredModelOrderField::LastUpdatedTimestamp => "m.last_update_time",
-            };
-            SortKey::new(expression, !term.ascending)
-        })
-        .collect();
+    let mut sort = sort_keys(&query.order_by, |field| match field {
+        RegisteredModelOrderField::Name => "m.name",
+        RegisteredModelOrderField::LastUpdatedTimestamp => "m.last_update_time",
+    });
     if !query.order_by.iter().any(|term| term.field == RegisteredModelOrderField::Name) {
         sort.push(SortKey::new("m.name", false));
     }
@@ -243,19 +236,12 @@ pub(super) fn search_versions(connection: &mut dyn Connection, query: &ModelVers
         };
         sql.require(condition);
     }
-    let mut sort: Vec<SortKey> = query
-        .order_by
-        .iter()
-        .map(|term| {
-            let expression = match term.field {
-                ModelVersionOrderField::Name => "m.name",
-                ModelVersionOrderField::Version => "n.version",
-                ModelVersionOrderField::CreationTimestamp => "n.creation_time",
-                ModelVersionOrderField::LastUpdatedTimestamp => "n.last_update_time",
-            };
-            SortKey::new(expression, !term.ascending)
-        })
-        .collect();
+    let mut sort = sort_keys(&query.order_by, |field| match field {
+        ModelVersionOrderField::Name => "m.name",
+        ModelVersionOrderField::Version => "n.version",
+        ModelVersionOrderField::CreationTimestamp => "n.creation_time",
+        ModelVersionOrderField::LastUpdatedTimestamp => "n.last_update_time",
+    });
     if sort.is_empty() {
         sort.push(SortKey::new("n.last_update_time", true));
     }

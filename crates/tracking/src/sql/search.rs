@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::failure::Failure;
 use super::location::Locations;
 use super::read;
-use super::select::{SortKey, Sql, missing};
+use super::select::{SortKey, Sql, missing, sort_keys};
 use crate::store::{ExperimentQuery, Page, RunQuery};
 
 pub(super) fn experiments(
@@ -35,18 +35,11 @@ pub(super) fn experiments(
         };
         sql.require(condition);
     }
-    let mut sort: Vec<SortKey> = query
-        .order_by
-        .iter()
-        .map(|term| {
-            let expression = match term.field {
-                ExperimentOrderField::Id => "e.experiment",
-                ExperimentOrderField::Name => "e.name",
-                ExperimentOrderField::Time(field) => time(field),
-            };
-            SortKey::new(expression, !term.ascending)
-        })
-        .collect();
+    let mut sort = sort_keys(&query.order_by, |field| match field {
+        ExperimentOrderField::Id => "e.experiment",
+        ExperimentOrderField::Name => "e.name",
+        ExperimentOrderField::Time(field) => time(field),
+    });
     if sort.is_empty() {
         sort.push(SortKey::new("e.creation_time", true));
         sort.push(SortKey::new("e.experiment", false));

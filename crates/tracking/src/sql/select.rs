@@ -1,6 +1,6 @@
 //! A search's statement in the making: conditions, orders, and pages that start where the last one ended by value.
 
-use anmok_protocol::search::{Comparison, TextTest};
+use anmok_protocol::search::{Comparison, Order, TextTest};
 use anmok_protocol::{ApiError, LifecycleStage, ViewType};
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +120,11 @@ impl SortKey {
     pub fn new(expression: impl Into<String>, descending: bool) -> Self {
         Self { expression: expression.into(), descending }
     }
+}
+
+/// The sort keys of an order whose fields are each one expression.
+pub(super) fn sort_keys<F: Copy>(order: &[Order<F>], expression: impl Fn(F) -> &'static str) -> Vec<SortKey> {
+    order.iter().map(|term| SortKey::new(expression(term.field), !term.ascending)).collect()
 }
 
 /// 1 where an expression is NULL, 0 elsewhere.

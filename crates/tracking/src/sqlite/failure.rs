@@ -38,10 +38,9 @@ impl At {
     }
 
     pub fn error(&self, doing: &str, failure: Failure) -> TrackingError {
-        let (kind, detail) = match failure {
-            Failure::Refused(error) => return error,
-            Failure::Database { kind, detail } => (kind, detail),
-            Failure::NewKeys(_) => (Fault::Other, "keys were asked for while reading".into()),
+        let (kind, detail) = match failure.trouble() {
+            Ok(trouble) => trouble,
+            Err(refused) => return refused,
         };
         let (doing, path) = (doing.to_string(), self.path.clone());
         match kind {
