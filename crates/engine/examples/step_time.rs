@@ -1,11 +1,7 @@
 //! Times the training step and inference of a network of the zoo:
 //! `cargo run --release -p anmok-engine --example step_time -- MODEL THREADS BATCH [STEM] [LEVEL]`.
 
-#![allow(
-    clippy::disallowed_macros,
-    clippy::disallowed_methods,
-    reason = "an example is a program: it prints, and PROFILE=1 asks for a profile"
-)]
+#![allow(clippy::disallowed_macros, reason = "an example is a program: it prints")]
 
 use anmok_engine::native::{Level, NativeEngine, NativeOptions};
 use anmok_engine::{Engine, Rule, Targets, TrainOptions, TrainPass, Update, Weights};
@@ -34,13 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let images: Vec<f32> = (0..batch * elements).map(|_| draw.normal() as f32).collect();
     let labels: Vec<u32> = (0..batch).map(|_| draw.below(10) as u32).collect();
     let mut logits = vec![0.0; batch * 10];
-    let profiled = std::env::var("PROFILE").is_ok();
     let (mut steps, mut passes, mut updates, mut infers) = (vec![], vec![], vec![], vec![]);
-    let rounds = std::env::var("PASSES").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
-    for pass in 0..rounds {
-        if pass == 20 && profiled {
-            engine.set_profiling(true);
-        }
+    for pass in 0..150 {
         let begin = Instant::now();
         let outcome = engine.train_pass(
             &images,
@@ -59,11 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("pass {pass}: loss {:.4}", outcome.loss);
         }
     }
-    let training = engine.profile().cloned();
-    if profiled {
-        engine.set_profiling(true);
-    }
-    for _ in 0..rounds - 20 {
+    for _ in 0..100 {
         let begin = Instant::now();
         engine.infer(&images, Weights::Live, &mut logits)?;
         infers.push(begin.elapsed().as_secs_f64() * 1e3);
@@ -71,35 +58,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (what, mut times) in [("step", steps), ("pass", passes), ("update", updates), ("infer", infers)] {
         times.sort_by(f64::total_cmp);
         println!("{what}: median {:.3} ms, min {:.3}", times[times.len() / 2], times[0]);
-    }
-    use anmok_engine::native::profile::{PARTS, Phase};
-    for (profile, count) in [(training, rounds - 20), (engine.profile().cloned(), rounds - 20)] {
-        let Some(profile) = profile else { continue };
-        let us = |d: std::time::Duration| d.as_secs_f64() * 1e6 / count as f64;
-        let mut totals = [0.0; 4];
-        for layer in &profile.layers {
-            let t = [Phase::Forward, Phase::ForwardNorm, Phase::BackwardNorm, Phase::Backward].map(|p| us(layer.time(p)));
-            for i in 0..4 {
-                totals[i] += t[i];
-            }
-            let gf = layer.forward.flops * batch as f64 / 1e3;
-            println!(
-                "{:28} {:22} {:12} fwd {:7.1} ({:5.1} GF/s) norm {:6.1} bnorm {:6.1} bwd {:7.1} ({:5.1} GF/s)",
-                layer.name,
-                layer.kind,
-                layer.output,
-                t[0],
-                gf / t[0],
-                t[1],
-                t[2],
-                t[3],
-                2.0 * gf / t[3].max(1e-9)
-            );
-        }
-        println!("totals {totals:.0?}");
-        for part in PARTS {
-            println!("{part:?} {:.1}", us(profile.part(part)));
-        }
     }
     Ok(())
 }

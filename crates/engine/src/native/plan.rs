@@ -42,7 +42,7 @@ pub(crate) struct Norm {
     /// Running mean and variance: offsets in the buffers.
     pub running_mean: usize,
     pub running_var: usize,
-    /// Offset in the coefficients: `[5, channels]`, see `run.rs`.
+    /// Offset in the coefficients: `[5, channels]`, see `statistics.rs`.
     pub coefficients: usize,
 }
 
@@ -414,7 +414,7 @@ impl Plan {
     }
 }
 
-/// Vectors of `[channels]` that a BatchNorm keeps between its passes; see `run.rs` for their names.
+/// Vectors of `[channels]` that a BatchNorm keeps between its passes; see `statistics.rs` for their names.
 pub(crate) const COEFFICIENTS: usize = 5;
 
 fn graph_parameters<'a>(layer: &'a Layer, graph: &'a Graph) -> impl Iterator<Item = usize> + 'a {

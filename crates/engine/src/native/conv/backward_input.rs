@@ -34,6 +34,7 @@ impl Kernel for BackwardInput<'_> {
                 Method::Taps(taps) => by_taps::<S>(b, taps),
                 Method::Winograd => by_tiles::<S>(b),
                 Method::Windows => windows::backward_input::<S>(b),
+                // It works out both gradients at once: `depthwise::Backward`.
                 Method::Depthwise => {}
                 Method::Copy => copy::<S>(b),
             }

@@ -61,6 +61,7 @@ impl Kernel for BackwardWeight<'_> {
                 }
                 Method::Winograd => winograd::backward_weight::<S>(b),
                 Method::Windows => windows::backward_weight::<S>(b),
+                // Depthwise works out both gradients at once: `depthwise::Backward`.
                 Method::Depthwise | Method::Copy => {}
             }
         }

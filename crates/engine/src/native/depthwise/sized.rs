@@ -23,6 +23,18 @@ unsafe fn load<S: Simd, const V: usize>(from: *const f32) -> [S::V; V] {
     }
 }
 
+/// The weights of kernel row `ky`, of `channels` each.
+#[inline(always)]
+unsafe fn kernel_row<S: Simd, const K: usize, const V: usize>(weight: *const f32, ky: usize, channels: usize) -> [[S::V; V]; K] {
+    unsafe {
+        let mut weights = [[S::splat(0.0); V]; K];
+        for (kx, tap) in weights.iter_mut().enumerate() {
+            *tap = load::<S, V>(weight.add((ky * K + kx) * channels));
+        }
+        weights
+    }
+}
+
 /// `sum += a * b`.
 #[inline(always)]
 unsafe fn multiply_add<S: Simd, const V: usize>(a: &[S::V; V], b: &[S::V; V], sum: &mut [S::V; V]) {
@@ -52,10 +64,7 @@ pub(super) unsafe fn forward<S: Simd, const K: usize, const ST: usize, const T: 
                     let mut sums = [bias; T];
                     for ky in g.inside(out_y, g.in_h) {
                         let row = x.wrapping_add(((out_y * ST + ky - padding) * g.in_w + left) * c).wrapping_sub(padding * c);
-                        let mut weights = [[S::splat(0.0); V]; K];
-                        for (kx, tap) in weights.iter_mut().enumerate() {
-                            *tap = load::<S, V>(weight.add((ky * K + kx) * c));
-                        }
+                        let weights = kernel_row::<S, K, V>(weight, ky, c);
                         for j in 0..(T - 1) * ST + K {
                             if j < from || j >= end {
                                 continue;
@@ -111,10 +120,7 @@ pub(super) unsafe fn backward_input<S: Simd, const K: usize, const ST: usize, co
                         let ky = first_ky + row * ST;
                         let out_y = (y + padding - ky) / ST;
                         let row = dz.wrapping_add((out_y * g.out_w + left) * c).wrapping_sub(before * c);
-                        let mut weights = [[S::splat(0.0); V]; K];
-                        for (kx, tap) in weights.iter_mut().enumerate() {
-                            *tap = load::<S, V>(weight.add((ky * K + kx) * c));
-                        }
+                        let weights = kernel_row::<S, K, V>(weight, ky, c);
                         for j in 0..padding / ST + (T - 1 + padding) / ST + 1 {
                             if j < from || j >= end {
                                 continue;
@@ -158,15 +164,15 @@ pub(super) unsafe fn backward_weight<S: Simd, const K: usize, const ST: usize, c
         let count = together.min(end - image);
         for ky in 0..K {
             let accumulate = b.accumulate_dw || image > b.first_image;
-            unsafe { kernel_row::<S, K, ST, T, V>(b, channel, last, ky, image..image + count, accumulate) };
+            unsafe { weight_row::<S, K, ST, T, V>(b, channel, last, ky, image..image + count, accumulate) };
         }
         image += count;
     }
 }
 
-/// One kernel row's part of the weight gradient, over some images.
+/// One kernel row of the weight gradient, over some images.
 #[inline(always)]
-unsafe fn kernel_row<S: Simd, const K: usize, const ST: usize, const T: usize, const V: usize>(
+unsafe fn weight_row<S: Simd, const K: usize, const ST: usize, const T: usize, const V: usize>(
     b: &Backward<'_>,
     channel: usize,
     last: usize,
