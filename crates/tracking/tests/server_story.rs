@@ -154,32 +154,33 @@ fn taken(points: usize, most: usize) -> Vec<usize> {
 
 fn samples(store: &dyn Store) {
     let experiment_id = new_experiment(store, "samples");
-    let runs: Vec<String> = (0..3).map(|_| new_run(store, &experiment_id)).collect();
-    let lengths = [0_usize, 7, 1003];
-    for (run_id, length) in runs.iter().zip(lengths) {
-        // Steps and times run against each other, and some steps come twice.
+    let runs: Vec<String> = (0..4).map(|_| new_run(store, &experiment_id)).collect();
+    let lengths = [0_usize, 7, 1003, 1003];
+    // Some steps come twice. Steps and times run against each other, but for the last run, where they agree.
+    let time = |run: usize, at: usize| if run == 3 { at as i64 } else { 10_000 - at as i64 };
+    for (run, (run_id, length)) in runs.iter().zip(lengths).enumerate() {
         let metrics: Vec<Metric> =
-            (0..length).map(|at| Metric::new("loss", at as f64, 10_000 - at as i64, if at == 5 { 4 } else { at as i64 })).collect();
+            (0..length).map(|at| Metric::new("loss", at as f64, time(run, at), if at == 5 { 4 } else { at as i64 })).collect();
         for metrics in metrics.chunks(1000) {
             store.log_batch(run_id, &Batch { metrics: metrics.to_vec(), ..Batch::default() }).unwrap();
         }
     }
-    let whole = |length: usize, steps: Option<(i64, i64)>| -> Vec<f64> {
+    let whole = |run: usize, steps: Option<(i64, i64)>| -> Vec<f64> {
         let step = |at: usize| if at == 5 { 4 } else { at as i64 };
         let mut points: Vec<usize> =
-            (0..length).filter(|at| steps.is_none_or(|(first, last)| (first..=last).contains(&step(*at)))).collect();
-        points.sort_by_key(|at| (step(*at), 10_000 - *at as i64));
+            (0..lengths[run]).filter(|at| steps.is_none_or(|(first, last)| (first..=last).contains(&step(*at)))).collect();
+        points.sort_by_key(|at| (step(*at), time(run, *at)));
         points.into_iter().map(|at| at as f64).collect()
     };
     for steps in [None, Some((3, 50)), Some((2000, 3000)), Some((4, 4))] {
         for most in [1, 2, 3, 6, 7, 8, 10, 500, 1002, 1003, 2500] {
-            let run_ids = vec![runs[2].clone(), runs[0].clone(), runs[1].clone()];
+            let run_ids = [2, 0, 3, 1].map(|run: usize| runs[run].clone()).to_vec();
             let query = SampledHistoryQuery { run_ids, metric_key: "loss".into(), steps, max_results: most };
             let found: Vec<(String, f64)> =
                 store.sampled_metric_history(&query).unwrap().into_iter().map(|point| (point.run_id, point.value)).collect();
             let mut expected = vec![];
-            for run in [2, 0, 1] {
-                let all = whole(lengths[run], steps);
+            for run in [2, 0, 3, 1] {
+                let all = whole(run, steps);
                 expected.extend(taken(all.len(), most).into_iter().map(|at| (runs[run].clone(), all[at])));
             }
             assert_eq!(found, expected, "{most} of {steps:?}");
