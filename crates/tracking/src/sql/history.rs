@@ -1,6 +1,6 @@
 //! Samples of metrics' histories, for charts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use anmok_protocol::{ApiError, MetricWithRunId};
 
@@ -72,7 +72,7 @@ fn of_run(connection: &mut dyn Connection, run: i64, run_id: &str, query: &Sampl
 
 pub(super) fn sampled(connection: &mut dyn Connection, query: &SampledHistoryQuery) -> Result<Vec<MetricWithRunId>, Failure> {
     let run_ids: Vec<&str> = query.run_ids.iter().map(String::as_str).collect();
-    let runs: HashMap<String, i64> = connection
+    let mut runs: HashMap<String, i64> = connection
         .all("SELECT run_id, run FROM anmok_runs WHERE run_id IN (SELECT value FROM json_each(?1))", &[run_ids.into()], |row| {
             Ok((row.string(0)?, row.integer(1)?))
         })?
@@ -82,11 +82,10 @@ pub(super) fn sampled(connection: &mut dyn Connection, query: &SampledHistoryQue
         return Err(ApiError::run_not_found(unknown).into());
     }
     // Each once, in the order in which they were asked for.
-    let mut asked = HashSet::new();
     let mut points = vec![];
-    for run_id in query.run_ids.iter().filter(|run_id| asked.insert(*run_id)) {
-        if let Some(run) = runs.get(run_id) {
-            points.extend(of_run(connection, *run, run_id, query)?);
+    for run_id in &query.run_ids {
+        if let Some(run) = runs.remove(run_id) {
+            points.extend(of_run(connection, run, run_id, query)?);
         }
     }
     Ok(points)

@@ -249,7 +249,7 @@ impl Pass<'_> {
                 let (sum_d, sum_dz) = unsafe { parts.part(part) };
                 let finish = (MergeBackward { first: region.first_col, cols: region.cols, ..merge }, backward(region));
                 let sums = GradientSums { z, dy, scale, shift, mean, sum_d, sum_dz, region, activation };
-                NormBackwardTask { sums, finish: whole.then_some(finish) }
+                (sums, whole.then_some(finish))
             });
             if !whole {
                 self.channel_tasks(channels, |first, cols| MergeBackward { first, cols, ..merge });
@@ -261,50 +261,11 @@ impl Pass<'_> {
                 let (part, region) = region(index);
                 let sum_d = if bias.is_some() { unsafe { parts.part(part).0 } } else { At::NONE };
                 let finish = MergeBias { first: region.first_col, cols: region.cols, ..merge };
-                ActivationTask {
-                    backward: ActivationBackward { z, dy, sum_d, region, activation },
-                    finish: (whole && bias.is_some()).then_some(finish),
-                }
+                let backward = ActivationBackward { z, dy, sum_d, region, activation };
+                (backward, (whole && bias.is_some()).then_some(finish))
             });
             if !whole && bias.is_some() {
                 self.channel_tasks(channels, |first, cols| MergeBias { first, cols, ..merge });
-            }
-        }
-    }
-}
-
-/// The backward sums of some columns of a chunk, and where that is all rows also what follows.
-struct NormBackwardTask {
-    sums: GradientSums,
-    finish: Option<(MergeBackward, NormalizeBackward)>,
-}
-
-impl Kernel for NormBackwardTask {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        unsafe {
-            self.sums.run::<S>();
-            if let Some((merge, backward)) = self.finish {
-                merge.run::<S>();
-                backward.run::<S>();
-            }
-        }
-    }
-}
-
-/// The same for an activation and a bias.
-struct ActivationTask {
-    backward: ActivationBackward,
-    finish: Option<MergeBias>,
-}
-
-impl Kernel for ActivationTask {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        unsafe {
-            self.backward.run::<S>();
-            if let Some(merge) = self.finish {
-                merge.run::<S>();
             }
         }
     }

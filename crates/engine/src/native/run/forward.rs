@@ -6,7 +6,6 @@ use super::super::memory::At;
 use super::super::norm::{Normalize, Region};
 use super::super::plan::{ConvLayer, Layer, Norm};
 use super::super::profile::Phase;
-use super::super::simd::{Kernel, Simd};
 use super::super::statistics::{Coefficients, MergeForward, Parts};
 use super::cut::{Cut, chunk_region};
 use super::{Mode, Pass, dropout_key};
@@ -131,7 +130,7 @@ impl Pass<'_> {
             };
             let finish = if whole { merge.zip(normalize.as_ref().map(|normalize| normalize(here))) } else { None };
             let finish = finish.map(|(merge, normalize)| (MergeForward { first: here.first_col, cols: here.cols, ..merge }, normalize));
-            ForwardTask { forward, finish }
+            (forward, finish)
         });
         self.took(index, Phase::Forward, begin);
         let (Some(merge), Some(normalize)) = (merge, normalize) else { return };
@@ -159,25 +158,6 @@ impl Pass<'_> {
                 momentum: norm.momentum,
                 first: 0,
                 cols: 0,
-            }
-        }
-    }
-}
-
-/// Forward for some columns of a chunk, and where that is all rows also what follows.
-struct ForwardTask<'a> {
-    forward: Forward<'a>,
-    finish: Option<(MergeForward, Normalize)>,
-}
-
-impl Kernel for ForwardTask<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        unsafe {
-            self.forward.run::<S>();
-            if let Some((merge, normalize)) = self.finish {
-                merge.run::<S>();
-                normalize.run::<S>();
             }
         }
     }

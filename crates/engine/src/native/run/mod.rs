@@ -78,6 +78,7 @@ pub(crate) struct Pass<'a> {
     scratch: At,
     profile: Option<&'a mut Profile>,
 }
+
 impl<'a> Pass<'a> {
     pub fn new(graph: &'a Graph, plan: &'a Plan, pool: &'a mut Pool, level: Level, n: usize, arrays: Arrays<'a>) -> Self {
         Self {

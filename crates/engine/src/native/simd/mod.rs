@@ -162,6 +162,27 @@ pub(crate) trait Kernel {
     unsafe fn run<S: Simd>(self);
 }
 
+/// One after the other, in one task.
+impl<A: Kernel, B: Kernel> Kernel for (A, B) {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        unsafe {
+            self.0.run::<S>();
+            self.1.run::<S>();
+        }
+    }
+}
+
+/// Only where there is something to do.
+impl<K: Kernel> Kernel for Option<K> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        if let Some(kernel) = self {
+            unsafe { kernel.run::<S>() };
+        }
+    }
+}
+
 /// Runs `kernel` with the instructions of `level`.
 ///
 /// # Safety
