@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 ANMOK := cargo run --release --quiet --
 
-.PHONY: help install setup train evaluate test test-fast test-coverage test-full parity bench format lint clean clean-all
+.PHONY: help install setup train evaluate start stop restart status logs mlflow-ui test test-fast test-coverage test-full parity bench format lint clean clean-all
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,24 @@ train: ## Train with the settings of .env (ARGS=... for more)
 evaluate: ## Evaluate the model of a run: make evaluate RUN_ID=...
 	@test -n "$(RUN_ID)" || { echo "which run? make evaluate RUN_ID=...   (make train prints it; anmok runs list)"; exit 2; }
 	$(ANMOK) evaluate --run-id "$(RUN_ID)" $(ARGS)
+
+start: ## Start the tracking server in the background (ARGS='--port 8080')
+	@scripts/server.sh start $(ARGS)
+
+stop: ## Stop it, when what is under way is finished
+	@scripts/server.sh stop
+
+restart: ## Stop it and start it again
+	@scripts/server.sh restart $(ARGS)
+
+status: ## Say whether it runs, and where it listens
+	@scripts/server.sh status
+
+logs: ## Show its log as it grows
+	@scripts/server.sh logs
+
+mlflow-ui: ## Start it with the web UI of the mlflow that is installed (pip install mlflow)
+	@scripts/server.sh ui $(ARGS)
 
 test: ## Run the tests (PostgreSQL is installed first where that is allowed, else its tests are skipped by name)
 	scripts/postgresql.sh

@@ -2,7 +2,7 @@
 //! model owns: whoever may register a model could otherwise read any file of the server.
 //!
 //! MLflow resolves local paths on the file system; here they are compared as text, and a path with `..` is refused instead.
-//! A link inside the artifacts that leads out of them is for whoever opens the file to notice.
+//! Links that lead out of the artifacts are for whoever has the file system to notice: [`local_path_outside`] is their error.
 
 use crate::error::ApiError;
 use crate::uri::{Uri, decoded};
@@ -85,6 +85,16 @@ enum OwnerKind {
     Model,
 }
 
+impl OwnerKind {
+    /// The request's parameter that names the owner.
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Run => "run_id",
+            Self::Model => "model_id",
+        }
+    }
+}
+
 impl<'a> SourceOwner<'a> {
     fn kind(&self) -> OwnerKind {
         match self {
@@ -151,17 +161,16 @@ fn check_local(source: &str, owner: SourceOwner) -> Result<(), ApiError> {
                     _ => false,
                 }
         });
-    if inside {
-        return Ok(());
-    }
-    let id = match owner.kind() {
-        OwnerKind::Run => "run_id",
-        OwnerKind::Model => "model_id",
-    };
-    Err(ApiError::invalid(format!(
+    if inside { Ok(()) } else { Err(local_path_outside(source, owner)) }
+}
+
+/// The error for a local source that is not in its owner's folder, which only the file system may show.
+pub fn local_path_outside(source: &str, owner: SourceOwner) -> ApiError {
+    let id = owner.kind().parameter();
+    ApiError::invalid(format!(
         "Invalid model version source: '{source}'. To use a local path as a model version source, the {id} request parameter has to be \
          specified and the local path has to be contained within the artifact directory of the run specified by the {id}."
-    )))
+    ))
 }
 
 /// Whether a URI is a path of this machine.
@@ -250,10 +259,7 @@ fn uri_path_with_fragment<'a>(source: &'a str, uri: &Uri<'a>) -> &'a str {
 }
 
 fn outside(source: &str, kind: OwnerKind) -> ApiError {
-    let id = match kind {
-        OwnerKind::Run => "run_id",
-        OwnerKind::Model => "model_id",
-    };
+    let id = kind.parameter();
     ApiError::invalid(format!(
         "Invalid model version source: '{source}'. The {id} request parameter must identify the resource that contains the source."
     ))

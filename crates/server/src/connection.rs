@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio_io_timeout::TimeoutWriter;
 
 use crate::front::Front;
 use crate::shutdown::Shutdown;
@@ -41,12 +42,16 @@ pub(crate) async fn serve(listener: TcpListener, front: Front, shutdown: &Shutdo
         };
         // Answers are small and are waited for.
         let _ = stream.set_nodelay(true);
-        let front = front.clone();
+        let answering = front.clone();
         let service = service_fn(move |request| {
-            let front = front.clone();
+            let front = answering.clone();
             async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        // A client that reads nothing would hold its answer, a history or a page of runs, in memory for ever.
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(front.app.options.patience));
+        let stream = TokioIo::new(Box::pin(stream));
+        let connection = graceful.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!("a connection from {peer} ended early: {error}");

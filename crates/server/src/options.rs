@@ -14,7 +14,7 @@ pub struct Options {
     pub ui_bundle: Option<PathBuf>,
     /// The largest JSON body in bytes. A data set's profile alone may have 16 MiB.
     pub body_limit: usize,
-    /// How long a client may be silent while it is expected to send.
+    /// How long a client may be silent while it is expected to send, or leave its answer unread.
     pub patience: Duration,
     /// How long requests under way may go on once the server was asked to stop.
     pub grace: Duration,

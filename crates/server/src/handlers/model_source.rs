@@ -6,7 +6,7 @@ use anmok_protocol::{ApiError, IS_PROMPT_TAG, ModelStage, ModelVersion};
 
 use super::logged_models::logged_model;
 use super::model_versions::model_version;
-use super::{Answer, found};
+use super::{Answer, artifacts, found};
 use crate::state::App;
 
 /// The sources that MLflow's own clients give for prompts, which have none.
@@ -73,7 +73,7 @@ fn is_prompt(app: &App, asked: &CreateModelVersion) -> Answer<bool> {
 
 /// The source must lie in what the request names as its owner: the logged model, else the run.
 fn belongs(app: &App, source: &Source) -> Answer<()> {
-    let root;
+    let mut root = None;
     let owner = match (&source.model_id, &source.run_id) {
         (Some(model_id), _) => {
             root = app.store.logged_model(model_id, false)?.map(|model| model.info.artifact_uri);
@@ -85,7 +85,13 @@ fn belongs(app: &App, source: &Source) -> Answer<()> {
         }
         (None, None) => SourceOwner::Run { run_id: "", artifact_uri: None },
     };
-    Ok(model_source::check(&source.uri, owner)?)
+    model_source::check(&source.uri, owner)?;
+    if let (Ok(files), Some(root)) = (app.store.artifacts(&source.uri), root.as_deref())
+        && files.leads_out_of(&artifacts(app, root)?)
+    {
+        return Err(model_source::local_path_outside(&source.uri, owner).into());
+    }
+    Ok(())
 }
 
 /// A copy of another version: its run, model and files are the other's.

@@ -1,5 +1,9 @@
 //! Files through the server, and no way out of their folder.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
 use anmok_server::Options;
 use serde_json::json;
 
@@ -44,6 +48,22 @@ fn a_file_goes_in_and_comes_out_whole_and_in_part() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_cut_off() {
+    let server = Server::with(Options { patience: Duration::from_millis(300), ..Options::default() });
+    let size = 64 << 20;
+    let place = server.folder.path().join("artifacts/large");
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    std::fs::File::create(&place).unwrap().set_len(size).unwrap();
+    let mut client = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(client, "GET {PROXY}/large HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    // The kernel's buffers hold a few megabytes; then the server can send no more until we read.
+    std::thread::sleep(Duration::from_secs(2));
+    let received = std::io::copy(&mut client, &mut std::io::sink()).unwrap_or(0);
+    assert!(received < size, "all {received} bytes came");
+    assert_eq!(server.ask("GET", "/health", &[], b"").text(), "OK");
+}
+
+#[test]
 fn no_path_leads_out() {
     let server = Server::start();
     let run = server.run();
@@ -82,4 +102,33 @@ fn a_server_that_serves_no_artifacts_says_so() {
     let server = Server::with(Options { serve_artifacts: false, ..Options::default() });
     let answer = server.ask("GET", &format!("{PROXY}/a"), &[], b"");
     assert!(answer.text().contains("--serve-artifacts"), "{}", answer.text());
+}
+
+/// A source as text lies in its run's folder; a link on its way may lead elsewhere.
+#[cfg(unix)]
+#[test]
+fn a_model_version_is_made_of_nothing_that_a_link_leads_to() {
+    let server = Server::start();
+    let runs = server.folder.path().join("runs");
+    let location = format!("file://{}", runs.display());
+    let experiment = server.post("experiments/create", json!({ "name": "links", "artifact_location": location }));
+    let run = server.post("runs/create", json!({ "experiment_id": experiment["experiment_id"] }));
+    let (run_id, root) = (&run["run"]["info"]["run_id"], run["run"]["info"]["artifact_uri"].as_str().unwrap().to_owned());
+    let folder = std::path::PathBuf::from(root.strip_prefix("file://").unwrap());
+    let secrets = server.folder.path().join("secrets");
+    std::fs::create_dir_all(&secrets).unwrap();
+    std::fs::write(secrets.join("key.txt"), "secret").unwrap();
+    std::fs::create_dir_all(folder.join("model")).unwrap();
+    std::os::unix::fs::symlink(&secrets, folder.join("out")).unwrap();
+    std::os::unix::fs::symlink(server.folder.path().join("nowhere"), folder.join("dangling")).unwrap();
+    std::os::unix::fs::symlink(folder.join("model"), folder.join("within")).unwrap();
+    server.post("registered-models/create", json!({ "name": "linked" }));
+    for (path, status) in
+        [("out", 400), ("out/deeper", 400), ("dangling", 400), ("dangling/deeper", 400), ("within", 200), ("not/yet", 200)]
+    {
+        let body = json!({ "name": "linked", "source": format!("{root}/{path}"), "run_id": run_id }).to_string();
+        let answer = server.ask("POST", "/api/2.0/mlflow/model-versions/create", &[], body.as_bytes());
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        assert!(status == 200 || answer.text().contains("contained within the artifact directory"), "{path}: {}", answer.text());
+    }
 }

@@ -142,6 +142,19 @@ impl Folder {
         self.root.join(path.as_str())
     }
 
+    /// Whether the folder, with every symbolic link followed, lies in another. What is not there yet is judged by the
+    /// nearest folder above it that is; a way that cannot be followed leads nowhere.
+    pub fn lies_in(&self, other: &Self) -> bool {
+        let real = |root: &Path| {
+            let (there, real) = root.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)))?;
+            // A link to nowhere has no real path, but is there: whoever makes its target decides where it leads.
+            let missing = root.strip_prefix(there).ok()?;
+            let dangling = missing.components().next().is_some_and(|first| fs::symlink_metadata(there.join(first)).is_ok());
+            (!dangling).then(|| real.join(missing))
+        };
+        real(&self.root).zip(real(&other.root)).is_some_and(|(inner, outer)| inner.starts_with(outer))
+    }
+
     /// [`ArtifactPath`] cannot leave the folder by itself; a symbolic link on its way could.
     fn require_inside(&self, place: &Path, path: &ArtifactPath) -> Result<(), TrackingError> {
         let real = |place: &Path| fs::canonicalize(place).map_err(|error| TrackingError::io("finding the artifact", place, error));

@@ -203,6 +203,14 @@ impl ArtifactStore {
         }
     }
 
+    /// Whether symbolic links lead this local folder out of another one. What is not local has no links.
+    pub fn leads_out_of(&self, owner: &Self) -> bool {
+        match (&self.0, &owner.0) {
+            (Kind::Folder(folder), Kind::Folder(owner)) => !folder.lies_in(owner),
+            _ => false,
+        }
+    }
+
     /// A file or a part of it in pieces. Needs a tokio runtime.
     ///
     /// # Errors
