@@ -11,7 +11,7 @@ use crate::answer::text;
 use crate::endpoint::{At, Shared, drain};
 use crate::front::named;
 use crate::handlers::{experiments, files, logged_models, metrics, model_versions, proxy, registered_models, run_files, runs, server};
-use crate::{page, ui};
+use crate::{graphql, page, ui};
 
 /// The router over the whole table.
 pub(crate) fn router(app: Shared) -> Router {
@@ -125,9 +125,9 @@ fn handler(endpoint: Endpoint, at: At) -> Option<MethodRouter<Shared>> {
         | Endpoint::GetWebhook
         | Endpoint::UpdateWebhook
         | Endpoint::DeleteWebhook
-        | Endpoint::TestWebhook
-        | Endpoint::GraphQl => return None,
+        | Endpoint::TestWebhook => return None,
 
+        Endpoint::GraphQl => at.stream(graphql::answer),
         Endpoint::ServerInfo => at.stream(server::info),
         Endpoint::GatewayProxy => at.stream(server::gateway_proxy),
         Endpoint::Health => at.stream(server::health),

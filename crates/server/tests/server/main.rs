@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod errors;
+mod graphql;
 mod harness;
 mod security;
 mod story;
