@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::fields::{Shape, snake_case};
-use crate::answer::{self, Failure};
+use crate::answer;
 use crate::endpoint::Shared;
 use crate::handlers::{Answer, experiments, metrics, model_versions, run_files, runs};
 use crate::state::App;
@@ -53,7 +53,14 @@ pub(super) fn resolve<'a>(context: ResolverContext<'a>, call: Call, shape: Shape
         let app = context.data::<Shared>()?;
         let arguments = arguments(&context)?;
         let asked = context.parent_value.downcast_ref::<Value>().unwrap_or(&arguments);
-        call(app, asked).map(|json| shape.owned(json)).map_err(|failure| error(&failure))
+        match call(app, asked) {
+            Ok(json) => Ok(shape.owned(json)),
+            Err(failure) => {
+                // The library would leave the field out; MLflow and the specification have null there.
+                context.add_error(Error::new(failure.told().message).into_server_error(context.item.pos));
+                Ok(None)
+            }
+        }
     })
 }
 
@@ -71,8 +78,4 @@ fn in_snake_case(json: Value) -> Value {
         Value::Object(fields) => Value::Object(fields.into_iter().map(|(name, value)| (snake_case(&name), value)).collect()),
         other => other,
     }
-}
-
-fn error(failure: &Failure) -> Error {
-    Error::new(failure.told().message)
 }
