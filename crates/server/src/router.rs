@@ -129,6 +129,9 @@ fn handler(endpoint: Endpoint, at: At) -> Option<MethodRouter<Shared>> {
 
         Endpoint::GraphQl => at.stream(graphql::answer),
         Endpoint::ServerInfo => at.stream(server::info),
+        Endpoint::UiTelemetry => at.stream(server::ui_telemetry),
+        Endpoint::AssistantConfig => at.stream(server::assistant_config),
+        Endpoint::AssistantProviders => at.stream(server::assistant_providers),
         Endpoint::GatewayProxy => at.stream(server::gateway_proxy),
         Endpoint::Health => at.stream(server::health),
         Endpoint::Version => at.stream(server::version),

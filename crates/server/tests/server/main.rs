@@ -6,3 +6,4 @@ mod graphql;
 mod harness;
 mod security;
 mod story;
+mod web_ui;
