@@ -200,6 +200,9 @@ routes! {
 
     ServerInfo { Get Api "/3.0/mlflow/server-info" }
     GraphQl { Get Root "/graphql", Post Root "/graphql" }
+    UiTelemetry { Get Ajax "/3.0/mlflow/ui-telemetry", Post Ajax "/3.0/mlflow/ui-telemetry" }
+    AssistantConfig { Get Ajax "/3.0/mlflow/assistant/config" }
+    AssistantProviders { Get Ajax "/3.0/mlflow/assistant/providers" }
     GatewayProxy { Get Ajax "/2.0/mlflow/gateway-proxy", Post Ajax "/2.0/mlflow/gateway-proxy" }
     Health { Get Root "/health" }
     Version { Get Root "/version" }

@@ -81,14 +81,20 @@ impl Failure {
             }
         }
     }
-}
 
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
+    /// The error on the wire, which the log has too if the mistake is not the caller's.
+    pub fn told(&self) -> ApiError {
         let error = self.error();
         if error.code.http_status() >= 500 {
             tracing::error!("{error}");
         }
+        error
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let error = self.told();
         let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json(&error).unwrap_or_else(|_| Bytes::new()).into_json_response();
         *response.status_mut() = status;
@@ -98,10 +104,12 @@ impl IntoResponse for Failure {
 
 /// A value as JSON.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<Bytes, Failure> {
-    let written = serde_json::to_vec(value);
-    written
-        .map(Bytes::from)
-        .map_err(|error| ApiError::new(ErrorCode::InternalError, format!("the answer cannot be written: {error}")).into())
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| unwritable(&error))
+}
+
+/// A mistake of ours, whatever was asked.
+pub(crate) fn unwritable(error: &serde_json::Error) -> Failure {
+    ApiError::new(ErrorCode::InternalError, format!("the answer cannot be written: {error}")).into()
 }
 
 /// JSON bytes as a response.

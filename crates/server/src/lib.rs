@@ -8,6 +8,7 @@
 //! - `security`: the rules for `Host` and `Origin`
 //! - `router`: which path is whose; `endpoint` makes a handler of a function over the store
 //! - `handlers`: those functions, one file per group of MLflow's endpoints
+//! - `graphql`: MLflow's GraphQL endpoint, over the same handlers
 //! - `answer`, `file`: answers and errors as JSON, files in pieces
 //! - `ui`, `page`: MLflow's web UI, or a plain page in its place
 //! - `figures`: what Prometheus reads at `/metrics`
@@ -23,6 +24,7 @@ mod endpoint;
 mod figures;
 mod file;
 mod front;
+mod graphql;
 mod handlers;
 pub mod options;
 mod page;

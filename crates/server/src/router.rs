@@ -11,7 +11,7 @@ use crate::answer::text;
 use crate::endpoint::{At, Shared, drain};
 use crate::front::named;
 use crate::handlers::{experiments, files, logged_models, metrics, model_versions, proxy, registered_models, run_files, runs, server};
-use crate::{page, ui};
+use crate::{graphql, page, ui};
 
 /// The router over the whole table.
 pub(crate) fn router(app: Shared) -> Router {
@@ -125,10 +125,13 @@ fn handler(endpoint: Endpoint, at: At) -> Option<MethodRouter<Shared>> {
         | Endpoint::GetWebhook
         | Endpoint::UpdateWebhook
         | Endpoint::DeleteWebhook
-        | Endpoint::TestWebhook
-        | Endpoint::GraphQl => return None,
+        | Endpoint::TestWebhook => return None,
 
+        Endpoint::GraphQl => at.stream(graphql::answer),
         Endpoint::ServerInfo => at.stream(server::info),
+        Endpoint::UiTelemetry => at.stream(server::ui_telemetry),
+        Endpoint::AssistantConfig => at.stream(server::assistant_config),
+        Endpoint::AssistantProviders => at.stream(server::assistant_providers),
         Endpoint::GatewayProxy => at.stream(server::gateway_proxy),
         Endpoint::Health => at.stream(server::health),
         Endpoint::Version => at.stream(server::version),

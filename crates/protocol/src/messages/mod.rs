@@ -6,6 +6,7 @@
 
 pub mod artifacts;
 pub mod experiments;
+pub mod graphql;
 pub mod logged_models;
 pub mod metrics;
 pub mod model_versions;

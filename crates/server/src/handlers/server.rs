@@ -1,7 +1,7 @@
 //! What a server says about itself.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use axum::response::Response;
 use serde_json::json;
 
@@ -40,6 +40,27 @@ pub(crate) async fn info(app: Shared, _: Request<Body>) -> Result<Response, Fail
 pub(crate) async fn gateway_proxy(_: Shared, request: Request<Body>) -> Result<Response, Failure> {
     drain(request.into_body()).await;
     Ok(json(&json!({ "endpoints": [] }))?.into_json_response())
+}
+
+/// Nothing is sent home: the web UI is told not to count its clicks, and what it still sends is dropped.
+pub(crate) async fn ui_telemetry(_: Shared, request: Request<Body>) -> Result<Response, Failure> {
+    let told = if request.method() == Method::POST {
+        drain(request.into_body()).await;
+        json!({ "status": "disabled" })
+    } else {
+        json!({ "disable_ui_telemetry": true, "disable_ui_events": [], "ui_rollout_percentage": 0 })
+    };
+    Ok(json(&told)?.into_json_response())
+}
+
+/// No assistant stands behind this server: none is set up.
+pub(crate) async fn assistant_config(_: Shared, _: Request<Body>) -> Result<Response, Failure> {
+    Ok(json(&json!({ "providers": {}, "projects": {}, "remote_access_allowed": false }))?.into_json_response())
+}
+
+/// No assistant stands behind this server: none can be set up.
+pub(crate) async fn assistant_providers(_: Shared, _: Request<Body>) -> Result<Response, Failure> {
+    Ok(json(&json!({ "providers": [], "resolved": null, "gateway_vendor_options": {} }))?.into_json_response())
 }
 
 /// For Prometheus.

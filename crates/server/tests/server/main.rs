@@ -2,6 +2,8 @@
 
 mod artifacts;
 mod errors;
+mod graphql;
 mod harness;
 mod security;
 mod story;
+mod web_ui;
