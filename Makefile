@@ -23,9 +23,10 @@ evaluate: ## Evaluate the model of a run: make evaluate RUN_ID=...
 	@test -n "$(RUN_ID)" || { echo "which run? make evaluate RUN_ID=...   (make train prints it; anmok runs list)"; exit 2; }
 	$(ANMOK) evaluate --run-id "$(RUN_ID)" $(ARGS)
 
-test: ## Run the tests (PostgreSQL is installed first where that is allowed, else its tests are skipped by name)
+test: ## Run the tests; PostgreSQL and MLflow's Python client are installed first, or what needs them is skipped by name
 	scripts/postgresql.sh
 	cargo test --workspace --no-fail-fast
+	scripts/test-mlflow.sh
 
 test-fast: ## Run the unit tests beside the code only
 	cargo test --workspace --lib --bins
@@ -33,7 +34,7 @@ test-fast: ## Run the unit tests beside the code only
 test-coverage: ## Measure which lines the tests run; fails under 80 %
 	scripts/coverage.sh
 
-test-full: ## Run the tests against real PyTorch too (installs it on first use: several GB)
+test-full: ## Run the tests against real PyTorch and MLflow 2 too (installed on first use: several GB)
 	scripts/test-full.sh
 
 parity: ## Make the engine's goldens afresh with real PyTorch and test against them
