@@ -13,7 +13,8 @@ UNIVERSAL = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 # A set in Python's own words, which has another order in each process.
 SET = re.compile(r"\{('[^']*'(?:, '[^']*')*)\}")
 # No list: the protocol gives these no order, and databases give them as they lie.
-UNORDERED = {"tags", "params", "metrics", "aliases", "registrations"}
+UNORDERED = {"tags", "params", "metrics", "aliases", "registrations", "latest_versions", "model_outputs"}
+SORT_KEYS = ("key", "alias", "version", "model_id", "step", "timestamp")
 
 
 class Placeholders:
@@ -48,7 +49,7 @@ class Placeholders:
             return "<token>" if key in ("next_page_token", "page_token", "token") and value else self.text(value)
         if isinstance(value, dict):
             return {self.text(str(name)): self.value(value[name], str(name)) for name in sorted(value, key=str)}
-        items = list(value)
-        if key in UNORDERED and all(isinstance(item, dict) and ("key" in item or "alias" in item) for item in items):
-            items.sort(key=lambda item: (str(item.get("key", item.get("alias"))), str(item.get("step")), str(item.get("timestamp"))))
-        return [self.value(item) for item in items]
+        items = [self.value(item) for item in value]
+        if key in UNORDERED and all(isinstance(item, dict) for item in items):
+            items.sort(key=lambda item: [str(item.get(name)) for name in SORT_KEYS])
+        return items

@@ -58,8 +58,11 @@ class Recorder:
         with self.lock:
             self.exchanges.append((call, answer))
 
-    def step(self, name: str, act):
-        """Does `act`, keeps its answer or error under `name`, and gives its answer back (`None` for an error)."""
+    def step(self, name: str, act, wire: bool = True):
+        """Does `act`, keeps its answer or error under `name`, and gives its answer back (`None` for an error).
+
+        Without `wire` what went over the wire is left out: the client sends it from threads, in no order.
+        """
         assert name not in self.answers, f"two steps are named {name}"
         given, result = {}, None
         try:
@@ -73,7 +76,7 @@ class Recorder:
         calls = [self.named(call, answer) for call, answer in exchanges if FILES not in call[1]]
         files = [self.named(call, answer) for call, answer in exchanges if FILES in call[1]]
         http = {f"{index} {call}": answer for index, (call, answer) in enumerate(calls + sorted(files, key=json.dumps))}
-        self.answers[name] = {"http": http, **self.placeholders.value(given)}
+        self.answers[name] = {"http": http if wire else {}, **self.placeholders.value(given)}
         return result
 
     def named(self, call: tuple, answer: dict) -> tuple[str, dict]:
