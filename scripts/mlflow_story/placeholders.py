@@ -10,6 +10,8 @@ IDENTIFIER = re.compile(r"\b(m-|tr-)?[0-9a-f]{32}\b")
 TIME = re.compile(r"\b\d{13}\b")
 DATE = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?\b")
 UNIVERSAL = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+# Where the client puts what it downloads.
+TEMPORARY = re.compile(r"/(?:[\w.+-]+/)*tmp[a-z0-9_]{8}\b")
 # A set in Python's own words, which has another order in each process.
 SET = re.compile(r"\{('[^']*'(?:, '[^']*')*)\}")
 # No list: the protocol gives these no order, and databases give them as they lie.
@@ -35,6 +37,7 @@ class Placeholders:
             text = text.replace(real, name)
         if RANDOM_RUN_NAME.match(text):
             return "<a random name>"
+        text = TEMPORARY.sub("<temporary>", text)
         text = UNIVERSAL.sub("<uuid>", text)
         text = SET.sub(lambda found: "{" + ", ".join(sorted(found.group(1).split(", "))) + "}", text)
         return DATE.sub("<date>", TIME.sub("<time>", IDENTIFIER.sub(self.name, text)))
