@@ -9,7 +9,7 @@ RANDOM_RUN_NAME = re.compile(r"^[a-z]+-[a-z]+-\d{1,3}$")
 IDENTIFIER = re.compile(r"\b(m-|tr-)?[0-9a-f]{32}\b")
 TIME = re.compile(r"\b\d{13}\b")
 DATE = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?\b")
-UNIVERSAL = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+UNIVERSAL = re.compile(r"\b[0-9a-z][0-9a-f]{7}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 # Where the client puts what it downloads.
 TEMPORARY = re.compile(r"/(?:[\w.+-]+/)*tmp[a-z0-9_]{8}\b")
 # A set in Python's own words, which has another order in each process.

@@ -129,9 +129,11 @@ def postgresql_server(folder: pathlib.Path):
 
 def postgresql_programs() -> str:
     """The folder of the newest PostgreSQL of this machine."""
-    found = [os.path.dirname(path) for path in [shutil.which("initdb")] if path]
+    folders = [os.path.dirname(path) for path in [shutil.which("initdb")] if path]
     for pattern in ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin"):
-        found += sorted(glob.glob(pattern), reverse=True)
+        folders += sorted(glob.glob(pattern), reverse=True)
+    needed = ("initdb", "postgres", "pg_isready", "createdb")
+    found = [folder for folder in folders if all(os.access(f"{folder}/{program}", os.X_OK) for program in needed)]
     if not found:
         sys.exit("--postgresql needs PostgreSQL (no initdb in PATH or /usr/lib/postgresql): apt-get install postgresql")
     return found[0]
