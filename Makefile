@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 ANMOK := cargo run --release --quiet --
 
-.PHONY: help install setup train evaluate start stop restart status logs mlflow-ui test test-fast test-coverage test-full parity bench format lint clean clean-all
+.PHONY: help install setup train evaluate start stop restart status logs mlflow-ui test test-mlflow test-fast test-coverage test-full parity bench format lint clean clean-all
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,13 +45,16 @@ test: ## Run the tests (PostgreSQL is installed first where that is allowed, els
 	scripts/postgresql.sh
 	cargo test --workspace --no-fail-fast
 
+test-mlflow: ## Compare our server with MLflow's by MLflow's own client (installs it on first use: 1 GB)
+	scripts/test-mlflow.sh
+
 test-fast: ## Run the unit tests beside the code only
 	cargo test --workspace --lib --bins
 
 test-coverage: ## Measure which lines the tests run; fails under 80 %
 	scripts/coverage.sh
 
-test-full: ## Run the tests against real PyTorch too (installs it on first use: several GB)
+test-full: ## Run the tests against real PyTorch and MLflow 2 too (installed on first use: several GB)
 	scripts/test-full.sh
 
 parity: ## Make the engine's goldens afresh with real PyTorch and test against them

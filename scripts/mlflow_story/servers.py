@@ -1,0 +1,139 @@
+"""Starts the two servers, and the PostgreSQL below them; whatever is started here ends here."""
+
+import contextlib
+import glob
+import os
+import pathlib
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+# The official server needs half a minute for a new database on a slow machine.
+PATIENCE_S = 180
+
+
+@contextlib.contextmanager
+def official(python: str, folder: pathlib.Path, database: str):
+    """MLflow's own server with one worker, as fast and as plain as it comes; gives its address."""
+    environment = {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Jobs are of language models: a second process, of which nothing is asked.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # Its workers are started as `uvicorn` and `python`.
+        "PATH": f"{pathlib.Path(python).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    with serving([python, "-m", "mlflow", "server", "--workers", "1"], folder, database, environment) as uri:
+        yield uri
+
+
+@contextlib.contextmanager
+def anmok(binary: str, folder: pathlib.Path, database: str):
+    """Our server; gives its address."""
+    with serving([binary, "server"], folder, database.replace("+psycopg2", ""), dict(os.environ)) as uri:
+        yield uri
+
+
+@contextlib.contextmanager
+def serving(command: list[str], folder: pathlib.Path, database: str, environment: dict):
+    folder.mkdir(parents=True, exist_ok=True)
+    # MLflow's variables would steer the servers too.
+    environment = {name: value for name, value in environment.items() if name not in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")}
+    port = free_port()
+    options = ["--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "server.log").open("w") as log:
+        # A session of its own, so that its workers can be ended with it.
+        process = subprocess.Popen(command + options, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            uri = f"http://127.0.0.1:{port}"
+            wait_for(uri, process, folder / "server.log")
+            yield uri
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen) -> None:
+    for signal in (15, 9):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+            return
+
+
+def wait_for(uri: str, process: subprocess.Popen, log: pathlib.Path) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            with urllib.request.urlopen(f"{uri}/health", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        time.sleep(0.1)
+    sys.exit(f"no server came up at {uri}:\n{log.read_text()[-4000:]}")
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@contextlib.contextmanager
+def databases(postgresql: bool, folder: pathlib.Path):
+    """Gives a function from a server's name to the address of a new, empty database."""
+    if not postgresql:
+        yield lambda name: f"sqlite:///{folder / name}.db"
+        return
+    with postgresql_server(folder / "postgresql") as (programs, port):
+
+        def made(name: str) -> str:
+            subprocess.run([f"{programs}/createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", name], check=True)
+            return f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/{name}"
+
+        yield made
+
+
+@contextlib.contextmanager
+def postgresql_server(folder: pathlib.Path):
+    """A server of its own in `folder`, on a free port, that trusts whoever asks."""
+    programs = postgresql_programs()
+    folder.mkdir()
+    # It does not run as root: as root it is another user's, who must reach the folder.
+    user = {}
+    if os.getuid() == 0:
+        owner = next(entry for name in ("postgres", "nobody") for entry in pwd.getpwall() if entry.pw_name == name)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        folder.parent.chmod(0o711)
+        user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+    port = free_port()
+    data = folder / "data"
+    initdb = [f"{programs}/initdb", "-D", str(data), "-U", "mlflow", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+    subprocess.run(initdb, cwd="/", check=True, stdout=subprocess.DEVNULL, **user)
+    settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "fsync=off"]
+    command = [f"{programs}/postgres", "-D", str(data), *(word for setting in settings for word in ("-c", setting))]
+    server = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **user)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while subprocess.run([f"{programs}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)], check=False).returncode != 0:
+            if server.poll() is not None or time.monotonic() > deadline:
+                sys.exit("PostgreSQL did not come up")
+            time.sleep(0.1)
+        yield programs, port
+    finally:
+        end(server)
+
+
+def postgresql_programs() -> str:
+    """The folder of the newest PostgreSQL of this machine."""
+    folders = [os.path.dirname(path) for path in [shutil.which("initdb")] if path]
+    for pattern in ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin"):
+        folders += sorted(glob.glob(pattern), reverse=True)
+    needed = ("initdb", "postgres", "pg_isready", "createdb")
+    found = [folder for folder in folders if all(os.access(f"{folder}/{program}", os.X_OK) for program in needed)]
+    if not found:
+        sys.exit("--postgresql needs PostgreSQL (no initdb in PATH or /usr/lib/postgresql): apt-get install postgresql")
+    return found[0]
