@@ -45,7 +45,8 @@ MEANT = (
     ("a file's name is quoted", "", r"/Content-Disposition$", lambda o, a: a.replace('"', "") == o.replace('"', "")),
     ("a status of logged models is searched by its name, which MLflow never finds", r"^search_logged_models, filter status", "", either),
 )
-# And these are to become MLflow's (each with its issue when it is taken up): nothing new may hide behind them.
+# And these are to become MLflow's. Rules with `either`, here and above, take any two values, so that something new can hide
+# behind them: a narrower one belongs in their place.
 OPEN = (
     ("open: an empty text that was sent is left out", "", r"/(description|run_id|run_link|source_run_id|model_type|outputs)$", empty),
     ("open: the model_id of a version made from a model's source is told", "", r"/model_id$", lambda o, a: o == ABSENT),

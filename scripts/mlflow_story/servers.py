@@ -16,38 +16,37 @@ import urllib.request
 PATIENCE_S = 180
 
 
-@contextlib.contextmanager
+def environment() -> dict:
+    """What servers and client get of this process's environment: nothing that would steer them."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "ANMOK_"))}
+
+
 def official(python: str, folder: pathlib.Path, database: str):
     """MLflow's own server with one worker, as fast and as plain as it comes; gives its address."""
-    environment = {
-        **os.environ,
+    settings = {
+        **environment(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # Jobs are of language models: a second process, of which nothing is asked.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # Its workers are started as `uvicorn` and `python`.
         "PATH": f"{pathlib.Path(python).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    with serving([python, "-m", "mlflow", "server", "--workers", "1"], folder, database, environment) as uri:
-        yield uri
+    return serving([python, "-m", "mlflow", "server", "--workers", "1"], folder, database, settings)
 
 
-@contextlib.contextmanager
 def anmok(binary: str, folder: pathlib.Path, database: str):
     """Our server; gives its address."""
-    with serving([binary, "server"], folder, database.replace("+psycopg2", ""), dict(os.environ)) as uri:
-        yield uri
+    return serving([binary, "server"], folder, database.replace("+psycopg2", ""), environment())
 
 
 @contextlib.contextmanager
-def serving(command: list[str], folder: pathlib.Path, database: str, environment: dict):
+def serving(command: list[str], folder: pathlib.Path, database: str, settings: dict):
     folder.mkdir(parents=True, exist_ok=True)
-    # MLflow's variables would steer the servers too.
-    environment = {name: value for name, value in environment.items() if name not in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")}
     port = free_port()
     options = ["--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts")]
     with (folder / "server.log").open("w") as log:
         # A session of its own, so that its workers can be ended with it.
-        process = subprocess.Popen(command + options, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command + options, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True)
         try:
             uri = f"http://127.0.0.1:{port}"
             wait_for(uri, process, folder / "server.log")

@@ -51,7 +51,8 @@ fn execute(app: Shared, asked: GraphQl) -> Result<Answered, Failure> {
     let mut request = async_graphql::Request::new("").variables(variables).data(app);
     request.operation_name = asked.operation_name;
     request.set_parsed_query(document);
-    // Nothing here waits for anything but the store, and this thread is made for that.
+    // Nothing here waits for anything but the store, and this thread is made for that. Not by tokio's own `block_on`: stores
+    // run a runtime of theirs, which panics within another.
     let response = futures_lite::future::block_on(schema::schema()?.execute(request));
     let errors: Vec<String> = response.errors.into_iter().map(|error| error.message).collect();
     Ok(Answered { data: response.data, errors: Some(errors).filter(|errors| !errors.is_empty()) })

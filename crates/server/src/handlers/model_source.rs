@@ -6,7 +6,7 @@ use anmok_protocol::{ApiError, IS_PROMPT_TAG, ModelStage, ModelVersion};
 
 use super::logged_models::logged_model;
 use super::model_versions::model_version;
-use super::{Answer, artifacts, found};
+use super::{Answer, found};
 use crate::state::App;
 
 /// The sources that MLflow's own clients give for prompts, which have none.
@@ -86,9 +86,9 @@ fn belongs(app: &App, source: &Source) -> Answer<()> {
         (None, None) => SourceOwner::Run { run_id: "", artifact_uri: None },
     };
     model_source::check(&source.uri, owner)?;
-    if let (Ok(files), Some(root)) = (app.store.artifacts(&source.uri), root.as_deref())
-        && files.leads_out_of(&artifacts(app, root)?)
-    {
+    // An owner whose files this server cannot reach, or that has them in a bucket, has no links to follow.
+    let owned = root.as_deref().and_then(|root| app.store.artifacts(root).ok()).filter(|files| files.local_root().is_some());
+    if owned.is_some_and(|owned| app.store.artifacts(&source.uri).is_ok_and(|files| files.leads_out_of(&owned))) {
         return Err(model_source::local_path_outside(&source.uri, owner).into());
     }
     Ok(())

@@ -104,6 +104,17 @@ fn a_server_that_serves_no_artifacts_says_so() {
     assert!(answer.text().contains("--serve-artifacts"), "{}", answer.text());
 }
 
+/// Whose files lie where this server reaches nothing has no links, and may name a source elsewhere.
+#[test]
+fn a_model_version_of_a_run_out_of_reach_is_made() {
+    let server = Server::start();
+    let experiment = server.post("experiments/create", json!({ "name": "far", "artifact_location": "gs://bucket/runs" }));
+    let run = server.post("runs/create", json!({ "experiment_id": experiment["experiment_id"] }));
+    server.post("registered-models/create", json!({ "name": "far" }));
+    let body = json!({ "name": "far", "source": "s3://models/far", "run_id": run["run"]["info"]["run_id"] });
+    assert_eq!(server.post("model-versions/create", body)["model_version"]["source"], "s3://models/far");
+}
+
 /// A source as text lies in its run's folder; a link on its way may lead elsewhere.
 #[cfg(unix)]
 #[test]
