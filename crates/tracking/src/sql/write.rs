@@ -24,6 +24,10 @@ pub(super) fn create_experiment(
     location: Option<&str>,
     locations: &Locations,
 ) -> Result<String, Failure> {
+    // New keys first: on PostgreSQL they have the work done again, and an INSERT that is undone has used up a number, so that
+    // the experiment's id would skip one.
+    let keys: Vec<&str> = new.tags.iter().map(|tag| tag.key.as_str()).collect();
+    connection.keys(&keys)?;
     let inserted = connection.first(
         "INSERT INTO anmok_experiments (name, artifact_location, lifecycle_stage, creation_time, last_update_time)
          VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING RETURNING experiment",
