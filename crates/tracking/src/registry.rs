@@ -23,7 +23,7 @@ pub trait ModelRegistry: Send + Sync {
     /// Gives a registered model another name; its versions, tags and aliases go with it.
     fn rename_registered_model(&self, name: &str, new_name: &str) -> Result<RegisteredModel, TrackingError>;
 
-    /// Sets the description of a registered model.
+    /// Sets the description of a registered model; an empty one removes it.
     fn update_registered_model(&self, name: &str, description: &str) -> Result<RegisteredModel, TrackingError>;
 
     /// Deletes a registered model with everything in it, for good.

@@ -16,9 +16,9 @@ request! {
         /// Absent: one that is drawn.
         name: text,
         /// The kind.
-        model_type: text,
+        model_type: value,
         /// The run that makes it.
-        source_run_id: text,
+        source_run_id: value,
         /// Settings.
         params: list<LoggedModelParameter>,
         /// Notes.

@@ -15,9 +15,9 @@ request! {
         /// Notes.
         tags: list<ModelVersionTag>,
         /// Where the run can be looked at.
-        run_link: text,
+        run_link: value,
         /// What is special about it.
-        description: text,
+        description: value,
         /// The logged model that it is made from; empty is not absent where `source` names another version.
         model_id: verbatim,
     }

@@ -16,8 +16,9 @@ pub(crate) fn create(app: &App, asked: CreateLoggedModel) -> Answer<LoggedModelR
     let new = NewLoggedModel {
         experiment_id: asked.experiment_id,
         name: asked.name,
-        model_type: asked.model_type,
-        source_run_id: asked.source_run_id,
+        // Absent is empty, which is told, as MLflow has it.
+        model_type: Some(asked.model_type),
+        source_run_id: Some(asked.source_run_id),
         params: asked.params,
         tags: asked.tags,
     };

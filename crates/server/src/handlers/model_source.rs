@@ -44,12 +44,12 @@ pub(super) fn check(app: &App, asked: &CreateModelVersion) -> Answer<Source> {
             belongs(app, &source)?;
             let model = logged_model(app, &model_id, false)?.info;
             source.storage_location = Some(model.artifact_uri);
-            source.run_id = source.run_id.or(model.source_run_id);
+            source.run_id = source.run_id.or_else(|| not_empty(model.source_run_id.as_deref()));
         }
         Some(named) => copy(app, asked, &named, &mut source)?,
     }
     if let (None, Some(model_id)) = (&source.run_id, &source.model_id) {
-        source.run_id = logged_model(app, model_id, false)?.info.source_run_id;
+        source.run_id = not_empty(logged_model(app, model_id, false)?.info.source_run_id.as_deref());
     }
     Ok(source)
 }

@@ -24,9 +24,10 @@ pub(crate) fn create(app: &App, asked: CreateModelVersion) -> Answer<ModelVersio
         name: asked.name,
         source: source.uri,
         storage_location: source.storage_location,
-        run_id: source.run_id,
-        run_link: asked.run_link,
-        description: asked.description,
+        // Absent is empty, which is told, as MLflow has it.
+        run_id: Some(source.run_id.unwrap_or_default()),
+        run_link: Some(asked.run_link),
+        description: Some(asked.description),
         model_id: source.model_id.clone(),
         tags: asked.tags,
     };

@@ -95,7 +95,7 @@ pub(super) fn rename_model(connection: &mut dyn Connection, name: &str, new_name
 pub(super) fn update_model(connection: &mut dyn Connection, name: &str, description: &str) -> Result<RegisteredModel, Failure> {
     connection.execute(
         "UPDATE anmok_registered_models SET description = ?2, last_update_time = ?3 WHERE name = ?1",
-        &[name.into(), description.into(), now_ms().into()],
+        &[name.into(), Some(description).filter(|text| !text.is_empty()).into(), now_ms().into()],
     )?;
     model_after(connection, name)
 }
@@ -157,7 +157,6 @@ pub(super) fn create_version(connection: &mut dyn Connection, new: &NewModelVers
         |row| Ok((row.integer(0)?, row.integer(1)?)),
     )?;
     let (model, version) = model.ok_or_else(|| ApiError::registered_model_not_found(&new.name))?;
-    let optional = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let inserted = connection.first(
         "INSERT INTO anmok_model_versions
              (registered_model, version, creation_time, last_update_time, stage, description, source, storage_location, run_id, run_link,
@@ -168,12 +167,12 @@ pub(super) fn create_version(connection: &mut dyn Connection, new: &NewModelVers
             version.into(),
             now.into(),
             ModelStage::None.name().into(),
-            optional(&new.description).into(),
+            new.description.as_ref().into(),
             (&new.source).into(),
-            optional(&new.storage_location).into(),
-            optional(&new.run_id).into(),
-            optional(&new.run_link).into(),
-            optional(&new.model_id).into(),
+            new.storage_location.as_ref().into(),
+            new.run_id.as_ref().into(),
+            new.run_link.as_ref().into(),
+            new.model_id.as_ref().into(),
             ModelVersionStatus::Ready.name().into(),
         ],
         |row| row.integer(0),
