@@ -10,6 +10,7 @@
 //! - [`messages`], [`routes`]: requests and answers of the REST API, and where they go
 //! - [`artifact_path`]: paths inside a run's artifacts that cannot escape
 //! - [`model_source`]: where a model version may come from
+//! - [`python_json`]: JSON texts as MLflow's server writes them into tags
 //! - [`search`]: the filter and order grammar, to typed clauses
 
 pub mod artifact_path;
@@ -20,6 +21,7 @@ pub mod limits;
 pub mod logged_model;
 pub mod messages;
 pub mod model_source;
+pub mod python_json;
 pub mod registry;
 pub mod routes;
 pub mod run;

@@ -97,7 +97,7 @@ pub struct ModelVersion {
     /// Where the run can be looked at, if on another server.
     #[serde(default, deserialize_with = "json::optional_text", skip_serializing_if = "Option::is_none")]
     pub run_link: Option<String>,
-    /// The aliases that stand for it, by name.
+    /// The aliases that stand for it, by name; not told in the lists of searches and of registered models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// The logged model that it was made from.

@@ -8,12 +8,12 @@ use anmok_protocol::messages::model_versions::{
     GetModelVersionDownloadUriResponse, ModelVersionResponse, SearchModelVersions, SearchModelVersionsResponse, SetModelVersionTag,
     TransitionModelVersionStage, UpdateModelVersion,
 };
+use anmok_protocol::python_json::Json;
 use anmok_protocol::validate::model_version as number;
 use anmok_protocol::{
     ApiError, LoggedModelTag, MODEL_VERSIONS_TAG, ModelStage, ModelVersion, ModelVersionFilter, ModelVersionOrder, ModelVersionTag, limits,
 };
 use anmok_tracking::{ModelVersionQuery, NewModelVersion};
-use serde_json::{Value, json};
 
 use super::{Answer, found, model_source, page_size};
 use crate::state::App;
@@ -42,9 +42,13 @@ pub(crate) fn create(app: &App, asked: CreateModelVersion) -> Answer<ModelVersio
 fn note_version(app: &App, model_id: &str, version: &ModelVersion) -> Answer<()> {
     let Some(model) = app.store.logged_model(model_id, false)? else { return Ok(()) };
     let tag = model.info.tags.iter().find(|tag| tag.key == MODEL_VERSIONS_TAG);
-    let mut versions: Vec<Value> = tag.and_then(|tag| serde_json::from_str(&tag.value).ok()).unwrap_or_default();
-    versions.push(json!({ "name": version.name, "version": version.version }));
-    let tag = LoggedModelTag { key: MODEL_VERSIONS_TAG.into(), value: Value::Array(versions).to_string() };
+    let mut versions = match tag.and_then(|tag| Json::parse(&tag.value)) {
+        Some(Json::List(versions)) => versions,
+        _ => vec![],
+    };
+    let name = Json::Text(version.name.clone());
+    versions.push(Json::Object(vec![("name".into(), name), ("version".into(), Json::Number(version.version.into()))]));
+    let tag = LoggedModelTag { key: MODEL_VERSIONS_TAG.into(), value: Json::List(versions).dumps() };
     Ok(app.store.set_logged_model_tags(model_id, &[tag])?)
 }
 

@@ -1,13 +1,15 @@
 //! `runs/*`.
 
+use std::collections::HashMap;
+
 use anmok_protocol::messages::Empty;
 use anmok_protocol::messages::runs::{
     CreateRun, DeleteRun, DeleteTag, GetRun, LogBatch, LogInputs, LogMetric, LogModel, LogOutputs, LogParam, RestoreRun, RunResponse,
     SearchRuns, SearchRunsResponse, SetTag, UpdateRun, UpdateRunResponse,
 };
+use anmok_protocol::python_json::Json;
 use anmok_protocol::{ApiError, Batch, DEFAULT_EXPERIMENT_ID, Param, Run, RunFilter, RunInputs, RunOrder, RunTag, limits};
 use anmok_tracking::{NewRun, RunQuery, RunUpdate};
-use serde_json::{Map, Value};
 
 use super::{Answer, found, page_size};
 use crate::state::App;
@@ -105,19 +107,46 @@ pub(crate) fn log_outputs(app: &App, asked: LogOutputs) -> Answer<Empty> {
 
 /// Adds a model to the list in the run's tag.
 pub(crate) fn log_model(app: &App, asked: LogModel) -> Answer<Empty> {
-    let Ok(model) = serde_json::from_str::<Map<String, Value>>(&asked.model_json) else {
+    let Some(Json::Object(model)) = Json::parse(&asked.model_json) else {
         let message = format!("Malformed model info. \n {} \n is not a valid JSON.", asked.model_json);
         return Err(ApiError::invalid(message).into());
     };
-    let missing: Vec<_> =
-        ["artifact_path", "flavors", "run_id", "utc_time_created"].into_iter().filter(|key| !model.contains_key(*key)).collect();
+    let missing: Vec<_> = ["artifact_path", "flavors", "run_id", "utc_time_created"]
+        .into_iter()
+        .filter(|key| model.iter().all(|(name, _)| name != key))
+        .collect();
     if !missing.is_empty() {
         let missing = missing.iter().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(", ");
         return Err(ApiError::invalid(format!("Model json is missing mandatory fields: {{{missing}}}")).into());
     }
     let run = run(app, &asked.run_id)?;
-    let mut models: Vec<Value> = run.data.tag(MODEL_HISTORY_TAG).and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default();
-    models.push(Value::Object(model));
-    app.store.set_tag(&asked.run_id, &RunTag::new(MODEL_HISTORY_TAG, Value::Array(models).to_string()))?;
+    let mut models = match run.data.tag(MODEL_HISTORY_TAG).and_then(Json::parse) {
+        Some(Json::List(models)) => models,
+        _ => vec![],
+    };
+    models.push(history_entry(model));
+    app.store.set_tag(&asked.run_id, &RunTag::new(MODEL_HISTORY_TAG, Json::List(models).dumps()))?;
     Ok(Empty {})
+}
+
+/// What the tag keeps of a model: which it is, and its flavors without their settings, which can be large.
+fn history_entry(model: Vec<(String, Json)>) -> Json {
+    let mut model: HashMap<String, Json> = model.into_iter().collect();
+    let mut entry = vec![];
+    for (name, told_if_null) in [("run_id", false), ("artifact_path", false), ("utc_time_created", true), ("model_uuid", true)] {
+        let value = model.remove(name).unwrap_or(Json::Null);
+        if told_if_null || value != Json::Null {
+            entry.push((name.to_owned(), value));
+        }
+    }
+    let mut flavors = model.remove("flavors").unwrap_or(Json::Null);
+    if let Json::Object(flavors) = &mut flavors {
+        for (_, flavor) in flavors {
+            if let Json::Object(settings) = flavor {
+                settings.retain(|(name, _)| name != "config");
+            }
+        }
+    }
+    entry.push(("flavors".to_owned(), flavors));
+    Json::Object(entry)
 }

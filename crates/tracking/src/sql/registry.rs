@@ -41,7 +41,7 @@ pub(super) fn create_model(connection: &mut dyn Connection, new: &NewRegisteredM
     let inserted = connection.first(
         "INSERT INTO anmok_registered_models (name, description, creation_time, last_update_time, last_version)
          VALUES (?1, ?2, ?3, ?3, 0) ON CONFLICT DO NOTHING RETURNING registered_model",
-        &[(&new.name).into(), new.description.as_ref().into(), now_ms().into()],
+        &[(&new.name).into(), new.description.as_ref().filter(|text| !text.is_empty()).into(), now_ms().into()],
         |row| row.integer(0),
     )?;
     let Some(number) = inserted else { return Err(taken(connection, new)?.into()) };

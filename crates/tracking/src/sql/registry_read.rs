@@ -38,7 +38,7 @@ const VERSION_COLUMNS: &str = "n.model_version, n.registered_model, m.name, n.ve
 /// Not called `v`, which is the table of tags in [`Sql::keyed`].
 const VERSIONS: &str = "anmok_model_versions n JOIN anmok_registered_models m ON m.registered_model = n.registered_model";
 
-/// A version's number, its model's number, and itself (tags and aliases are filled in by [`versions_filled`]).
+/// A version's number, its model's number, and itself (tags are filled in by [`with_tags`], aliases by [`with_aliases`]).
 fn version_row(row: &dyn Row) -> Result<(i64, i64, ModelVersion), Failure> {
     let version = ModelVersion {
         name: row.string(2)?,
@@ -60,35 +60,54 @@ fn version_row(row: &dyn Row) -> Result<(i64, i64, ModelVersion), Failure> {
     Ok((row.integer(0)?, row.integer(1)?, version))
 }
 
-/// Versions with their tags and aliases, in the order given.
-fn versions_filled(connection: &mut dyn Connection, found: Vec<(i64, i64, ModelVersion)>) -> Result<Vec<ModelVersion>, Failure> {
+/// Versions as they were found: number, model's number, itself.
+type FoundVersions = Vec<(i64, i64, ModelVersion)>;
+
+/// Adds to each version what a statement, whose first column is the version's number, finds for it.
+fn add_to_each(
+    connection: &mut dyn Connection,
+    found: &mut FoundVersions,
+    sql: &str,
+    add: impl Fn(&mut ModelVersion, &dyn Row) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let numbers: Vec<i64> = found.iter().map(|(number, ..)| *number).collect();
     let places: HashMap<i64, usize> = numbers.iter().enumerate().map(|(place, number)| (*number, place)).collect();
-    let mut versions: Vec<ModelVersion> = found.into_iter().map(|(.., version)| version).collect();
-    connection.query(
+    connection.query(sql, &[numbers.into()], &mut |row| match places.get(&row.integer(0)?) {
+        Some(place) => add(&mut found[*place].2, row),
+        None => Ok(()),
+    })
+}
+
+/// Versions with their tags, in the order given.
+fn with_tags(connection: &mut dyn Connection, mut found: FoundVersions) -> Result<FoundVersions, Failure> {
+    add_to_each(
+        connection,
+        &mut found,
         "SELECT t.model_version, k.name, t.value FROM anmok_model_version_tags t JOIN anmok_keys k USING (key)
          WHERE t.model_version IN (SELECT value FROM json_each(?1)) ORDER BY t.model_version, k.name",
-        &[numbers.as_slice().into()],
-        &mut |row| {
-            if let Some(place) = places.get(&row.integer(0)?) {
-                versions[*place].tags.push(ModelVersionTag { key: row.string(1)?, value: row.string(2)? });
-            }
+        |version, row| {
+            version.tags.push(ModelVersionTag { key: row.string(1)?, value: row.string(2)? });
             Ok(())
         },
     )?;
-    connection.query(
+    Ok(found)
+}
+
+/// Versions with the aliases that stand for them. MLflow tells these of versions that are asked for, and not of those in the
+/// lists of searches and of registered models.
+fn with_aliases(connection: &mut dyn Connection, mut found: FoundVersions) -> Result<FoundVersions, Failure> {
+    add_to_each(
+        connection,
+        &mut found,
         "SELECT v.model_version, a.alias FROM anmok_model_versions v
          JOIN anmok_registered_model_aliases a ON a.registered_model = v.registered_model AND a.version = v.version
          WHERE v.model_version IN (SELECT value FROM json_each(?1)) ORDER BY v.model_version, a.alias",
-        &[numbers.into()],
-        &mut |row| {
-            if let Some(place) = places.get(&row.integer(0)?) {
-                versions[*place].aliases.push(row.string(1)?);
-            }
+        |version, row| {
+            version.aliases.push(row.string(1)?);
             Ok(())
         },
     )?;
-    Ok(versions)
+    Ok(found)
 }
 
 /// Models with their tags, aliases and latest versions, in the order given.
@@ -121,7 +140,7 @@ fn models_filled(connection: &mut dyn Connection, found: Vec<(i64, RegisteredMod
             Ok(())
         },
     )?;
-    for (model, version) in latest(connection, &numbers)? {
+    for (_, model, version) in latest(connection, &numbers)? {
         if let Some(place) = places.get(&model) {
             models[*place].latest_versions.push(version);
         }
@@ -129,16 +148,15 @@ fn models_filled(connection: &mut dyn Connection, found: Vec<(i64, RegisteredMod
     Ok(models)
 }
 
-/// The highest version of each stage of some models, with the model's number; stages in their order.
-fn latest(connection: &mut dyn Connection, models: &[i64]) -> Result<Vec<(i64, ModelVersion)>, Failure> {
+/// The highest version of each stage of some models; stages in their order.
+fn latest(connection: &mut dyn Connection, models: &[i64]) -> Result<FoundVersions, Failure> {
     let sql = format!(
         "SELECT {VERSION_COLUMNS} FROM {VERSIONS} WHERE n.registered_model IN (SELECT value FROM json_each(?1)) AND n.version =
              (SELECT max(w.version) FROM anmok_model_versions w WHERE w.registered_model = n.registered_model AND w.stage = n.stage)"
     );
     let mut found = connection.all(&sql, &[models.into()], version_row)?;
     found.sort_by_key(|(_, model, version)| (*model, ModelStage::ALL.iter().position(|stage| *stage == version.current_stage)));
-    let numbers: Vec<i64> = found.iter().map(|(_, model, _)| *model).collect();
-    Ok(numbers.into_iter().zip(versions_filled(connection, found)?).collect())
+    with_tags(connection, found)
 }
 
 pub(super) fn model(connection: &mut dyn Connection, name: &str) -> Result<Option<RegisteredModel>, Failure> {
@@ -151,14 +169,18 @@ pub(super) fn model(connection: &mut dyn Connection, name: &str) -> Result<Optio
 
 pub(super) fn latest_versions(connection: &mut dyn Connection, name: &str, stages: &[ModelStage]) -> Result<Vec<ModelVersion>, Failure> {
     let model = model_number(connection, name)?;
-    let versions = latest(connection, &[model])?.into_iter().map(|(_, version)| version);
+    let found = latest(connection, &[model])?;
+    let versions = with_aliases(connection, found)?.into_iter().map(|(.., version)| version);
     Ok(versions.filter(|version| stages.is_empty() || stages.contains(&version.current_stage)).collect())
 }
 
 fn one_version(connection: &mut dyn Connection, condition: &str, parameters: &[Value]) -> Result<Option<ModelVersion>, Failure> {
     let sql = format!("SELECT {VERSION_COLUMNS} FROM {VERSIONS} WHERE {condition}");
     match connection.first(&sql, parameters, version_row)? {
-        Some(found) => Ok(versions_filled(connection, vec![found])?.pop()),
+        Some(found) => {
+            let found = with_tags(connection, vec![found])?;
+            Ok(with_aliases(connection, found)?.pop().map(|(.., version)| version))
+        }
         None => Ok(None),
     }
 }
@@ -254,5 +276,6 @@ pub(super) fn search_versions(connection: &mut dyn Connection, query: &ModelVers
     }
     sql.require_after(&sort, query.page_token.as_deref())?;
     let (found, next_page_token) = sql.page(connection, VERSION_COLUMNS, VERSIONS, &sort, query.max_results, version_row)?;
-    Ok(Page { items: versions_filled(connection, found)?, next_page_token })
+    let items = with_tags(connection, found)?.into_iter().map(|(.., version)| version).collect();
+    Ok(Page { items, next_page_token })
 }
