@@ -64,7 +64,7 @@ pub trait RunStore: Send + Sync {
     /// digest) is left as it is.
     fn log_inputs(&self, run_id: &str, inputs: &RunInputs) -> Result<(), TrackingError>;
 
-    /// All points of a metric, by (timestamp, step, value). An unknown metric has none.
+    /// All points of a metric, by (timestamp, step, value). An unknown metric has none, and neither has an unknown run.
     fn metric_history(&self, run_id: &str, key: &str, page: &PageRequest) -> Result<Page<Metric>, TrackingError>;
 
     /// The latest point of each metric, by key. The latest is the largest by step first, so these are also the latest steps.

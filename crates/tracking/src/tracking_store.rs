@@ -3,7 +3,7 @@
 
 use anmok_protocol::{
     DatasetSummary, LoggedModel, LoggedModelFilter, LoggedModelOrder, LoggedModelParameter, LoggedModelStatus, LoggedModelTag,
-    MetricWithRunId, ModelOutput, limits,
+    Metric, MetricWithRunId, ModelOutput, Param, limits,
 };
 
 use crate::error::TrackingError;
@@ -22,6 +22,12 @@ pub trait TrackingStore: RunStore {
 
     /// Removes a tag from an active experiment.
     fn delete_experiment_tag(&self, experiment_id: &str, key: &str) -> Result<(), TrackingError>;
+
+    /// Logs one point. Unlike [`RunStore::log_batch`], a refusal names no place in a list.
+    fn log_metric(&self, run_id: &str, metric: &Metric) -> Result<(), TrackingError>;
+
+    /// Logs one param, with refusals as in [`Self::log_metric`].
+    fn log_param(&self, run_id: &str, param: &Param) -> Result<(), TrackingError>;
 
     /// The data sets that runs of some active experiments read, one per (experiment, name, digest, context): at most
     /// [`limits::DATASET_SUMMARIES`]. Unknown experiments have none.

@@ -54,13 +54,13 @@ pub(crate) fn restore(app: &App, asked: RestoreRun) -> Answer<Empty> {
 
 pub(crate) fn log_metric(app: &App, asked: LogMetric) -> Answer<Empty> {
     let (run_id, metric) = asked.into_metric();
-    app.store.log_batch(&run_id, &Batch { metrics: vec![metric], ..Batch::default() })?;
+    app.store.log_metric(&run_id, &metric)?;
     Ok(Empty {})
 }
 
 pub(crate) fn log_parameter(app: &App, asked: LogParam) -> Answer<Empty> {
     let run_id = asked.run_id().to_owned();
-    app.store.log_batch(&run_id, &Batch { params: vec![Param::new(asked.key, asked.value)], ..Batch::default() })?;
+    app.store.log_param(&run_id, &Param::new(asked.key, asked.value))?;
     Ok(Empty {})
 }
 

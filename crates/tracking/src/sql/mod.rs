@@ -1,7 +1,7 @@
 //! The statements, written once for all SQL databases, and the store on top of them.
 //!
 //! - [`store`], [`tracking_store`], [`model_registry`]: the traits, on a [`Database`]
-//! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
+//! - [`read`], [`write`], [`params`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
 //! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
 //! - [`connection`]: what they need of a database
 //! - [`failure`]: what can go wrong with them
@@ -17,6 +17,7 @@ mod logged_models;
 mod model_registry;
 mod model_search;
 mod page;
+mod params;
 mod read;
 mod registry;
 mod registry_read;

@@ -193,7 +193,7 @@ pub(super) fn metric_history(
     key: &str,
     page: &PageRequest,
 ) -> Result<Page<Metric>, Failure> {
-    let run = run_number(connection, run_id)?;
+    let Some(run) = run_number(connection, run_id)? else { return Ok(Page { items: vec![], next_page_token: None }) };
     let after: Option<HistoryPosition> = page.page_token.as_deref().map(page::position).transpose()?;
     let (timestamp, step, value, is_nan) = after.unwrap_or((i64::MIN, i64::MIN, f64::NEG_INFINITY, false));
     // One more than asked for tells whether there is a next page.
@@ -218,7 +218,6 @@ pub(super) fn metric_history(
 }
 
 /// A run's number, deleted or not.
-pub(super) fn run_number(connection: &mut dyn Connection, run_id: &str) -> Result<i64, Failure> {
-    let run = connection.first("SELECT run FROM anmok_runs WHERE run_id = ?1", &[run_id.into()], |row| row.integer(0))?;
-    Ok(run.ok_or_else(|| ApiError::run_not_found(run_id))?)
+fn run_number(connection: &mut dyn Connection, run_id: &str) -> Result<Option<i64>, Failure> {
+    connection.first("SELECT run FROM anmok_runs WHERE run_id = ?1", &[run_id.into()], |row| row.integer(0))
 }

@@ -1,11 +1,12 @@
 //! The [`TrackingStore`] of any SQL database.
 
 use anmok_protocol::{
-    DatasetSummary, LoggedModel, LoggedModelParameter, LoggedModelStatus, LoggedModelTag, MetricWithRunId, ModelOutput, validate,
+    Batch, DatasetSummary, LoggedModel, LoggedModelParameter, LoggedModelStatus, LoggedModelTag, Metric, MetricWithRunId, ModelOutput,
+    Param, validate,
 };
 
 use super::store::{Database, SqlStore};
-use super::{experiments, history, logged_models, model_search};
+use super::{experiments, history, logged_models, model_search, params, write};
 use crate::error::TrackingError;
 use crate::store::Page;
 use crate::tracking_store::{LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
@@ -26,6 +27,20 @@ impl<D: Database> TrackingStore for SqlStore<D> {
     fn delete_experiment_tag(&self, experiment_id: &str, key: &str) -> Result<(), TrackingError> {
         let (id, key) = (validate::experiment_id(experiment_id)?, key.to_string());
         self.database.write("deleting an experiment's tag", move |connection| experiments::delete_tag(connection, id, &key))
+    }
+
+    fn log_metric(&self, run_id: &str, metric: &Metric) -> Result<(), TrackingError> {
+        validate::metric(metric, "")?;
+        let batch = write::BatchRows::new(&Batch { metrics: vec![metric.clone()], ..Batch::default() });
+        let run_id = run_id.to_string();
+        self.database.write("logging a metric", move |connection| write::log_batch(connection, &run_id, &batch))
+    }
+
+    fn log_param(&self, run_id: &str, param: &Param) -> Result<(), TrackingError> {
+        validate::param(param, "")?;
+        let batch = write::BatchRows::new(&Batch { params: vec![param.clone()], ..Batch::default() });
+        let run_id = run_id.to_string();
+        self.database.write("logging a param", move |connection| params::log_one(connection, &run_id, &batch.params))
     }
 
     fn dataset_summaries(&self, experiment_ids: &[String]) -> Result<Vec<DatasetSummary>, TrackingError> {

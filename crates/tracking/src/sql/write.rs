@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::failure::Failure;
 use super::location::Locations;
 use super::logged_models::{self, ModelPoint};
-use super::read;
+use super::{params, read};
 use crate::error::TrackingError;
 use crate::run_name::{random_run_id, random_run_name};
 use crate::store::{NewExperiment, NewRun, RunUpdate, now_ms};
@@ -200,7 +200,7 @@ pub(super) struct BatchRows {
     /// Those of them that are logged models' too.
     model_metrics: Vec<ModelPoint>,
     keys: Vec<String>,
-    params: Vec<(String, String)>,
+    pub params: Vec<(String, String)>,
     tags: Vec<RunTag>,
 }
 
@@ -260,48 +260,10 @@ pub(super) fn log_batch(connection: &mut dyn Connection, run_id: &str, batch: &B
     let keys = connection.keys(&names)?;
     let (metric_keys, rest) = keys.split_at(batch.keys.len());
     let (param_keys, _) = rest.split_at(batch.params.len());
-    log_params(connection, run, run_id, &batch.params, param_keys)?;
+    params::log_batch(connection, run, run_id, &batch.params, param_keys)?;
     log_metrics(connection, run, &batch.metrics, metric_keys)?;
     logged_models::log_metrics(connection, run, &batch.model_metrics, metric_keys)?;
     set_tags(connection, run, batch.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())))
-}
-
-fn log_params(connection: &mut dyn Connection, run: i64, run_id: &str, params: &[(String, String)], keys: &[i64]) -> Result<(), Failure> {
-    let rows: BTreeMap<i64, &str> = keys.iter().copied().zip(params.iter().map(|(_, value)| value.as_str())).collect();
-    let (sorted, values): (Vec<i64>, Vec<&str>) = rows.into_iter().unzip();
-    let inserted = connection.insert_rows(
-        "anmok_params",
-        &[("run", run.into()), ("key", sorted.as_slice().into()), ("value", values.into())],
-        "ON CONFLICT DO NOTHING",
-    )?;
-    if inserted == params.len() as u64 {
-        return Ok(());
-    }
-    let there: HashMap<i64, String> = connection
-        .all(
-            "SELECT key, value FROM anmok_params WHERE run = ?1 AND key IN (SELECT value FROM json_each(?2))",
-            &[run.into(), sorted.into()],
-            |row| Ok((row.integer(0)?, row.string(1)?)),
-        )?
-        .into_iter()
-        .collect();
-    let changed: Vec<String> = params
-        .iter()
-        .zip(keys)
-        .filter_map(|((name, new), key)| Some((name, there.get(key)?, new)).filter(|(_, old, new)| old != new))
-        .map(|(name, old, new)| {
-            let [name, old, new] = [name, old, new].map(|text| validate::python_string(text));
-            format!("{{'key': {name}, 'old_value': {old}, 'new_value': {new}}}")
-        })
-        .collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    Err(ApiError::invalid(format!(
-        "Changing param values is not allowed. Params were already logged='[{}]' for run ID='{run_id}'.",
-        changed.join(", ")
-    ))
-    .into())
 }
 
 /// `keys` are the numbers of the points' keys, in the order of [`BatchRows::keys`].
