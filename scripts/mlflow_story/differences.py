@@ -53,7 +53,6 @@ OPEN = (
     ("open: aliases are told of every version, MLflow leaves some out of lists", "", r"/aliases(\[\d+\])?$", lambda o, a: o in (ABSENT, []) or a == ABSENT),
     ("open: tags that the server writes as JSON (registrations, log-model history) have other spacing and escapes", "", r"/(tags\[\d+\]/value|mlflow.log-model.history)$", same_json),
     ("open: logged models by a data set without metrics, and by != where the field is missing", r"^search_logged_models (by data set|.*!= 'a')|^search_logged_models, filter source_run_id", "", either),
-    ("open: which words a foreign model source is refused with", "^create_model_version, source (file|http)", MESSAGE, lenient_text),
     ("open: log-metric and log-parameter name the field and the value as log-batch does", r"^log_(metric|param)|^request 25:", MESSAGE, lenient_text),
     ("open: the history of an unknown run is an error, not empty", "^get_metric_history of an unknown run", "", either),
     ("open: wrong values in requests that the Python client does not send", r"^request (5|13|16|19|34|35|40|43):|^request: no JSON", "", either),

@@ -153,6 +153,9 @@ pub fn check(source: &str, owner: SourceOwner) -> Result<(), ApiError> {
 }
 
 fn check_local(source: &str, owner: SourceOwner) -> Result<(), ApiError> {
+    if !owner.id().is_empty() && owner.root().is_none() {
+        return Err(outside(source, owner.kind()));
+    }
     let inside = !owner.id().is_empty()
         && owner.root().is_some_and(|root| {
             is_local(root).unwrap_or(false)
@@ -167,6 +170,8 @@ fn check_local(source: &str, owner: SourceOwner) -> Result<(), ApiError> {
 /// The error for a local source that is not in its owner's folder, which only the file system may show.
 pub fn local_path_outside(source: &str, owner: SourceOwner) -> ApiError {
     let id = owner.kind().parameter();
+    // MLflow has resolved the path by the time that it compares it with an owner's.
+    let source = if owner.id().is_empty() { source.to_string() } else { resolved(source) };
     ApiError::invalid(format!(
         "Invalid model version source: '{source}'. To use a local path as a model version source, the {id} request parameter has to be \
          specified and the local path has to be contained within the artifact directory of the run specified by the {id}."
@@ -193,6 +198,16 @@ fn is_local(text: &str) -> Result<bool, ApiError> {
         "{text} is not a valid remote uri. For remote access on windows, please consider using a different scheme such as SMB (e.g. \
          smb://<hostname>/<path>)."
     )))
+}
+
+/// The path of a local source without `.` and `..`; one that is relative to a working directory stays as it is.
+fn resolved(source: &str) -> String {
+    let path = if source.starts_with("file:") { Uri::parse(source).path } else { source };
+    let path = crate::uri::decoded_once(path);
+    match path.strip_prefix('/') {
+        Some(rest) => crate::validate::normalised(&format!("/{}", rest.trim_start_matches('/'))),
+        None => source.to_string(),
+    }
 }
 
 /// The decoded parts of an absolute local path; `None` for any other, and for one with `..` or a zero byte.

@@ -183,7 +183,7 @@ pub(crate) fn is_word(c: char) -> bool {
 }
 
 /// Python's `posixpath.normpath`.
-fn normalised(path: &str) -> String {
+pub(crate) fn normalised(path: &str) -> String {
     if path.is_empty() {
         return ".".into();
     }
