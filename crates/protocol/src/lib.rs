@@ -9,6 +9,7 @@
 //! - [`validate`]: names, lengths and batches, with the official messages
 //! - [`messages`], [`routes`]: requests and answers of the REST API, and where they go
 //! - [`artifact_path`]: paths inside a run's artifacts that cannot escape
+//! - [`host_policy`]: which hosts an artifact location may name
 //! - [`model_source`]: where a model version may come from
 //! - [`python_json`]: JSON texts as MLflow's server writes them into tags
 //! - [`search`]: the filter and order grammar, to typed clauses
@@ -16,6 +17,7 @@
 pub mod artifact_path;
 pub mod error;
 pub mod experiment;
+pub mod host_policy;
 mod json;
 pub mod limits;
 pub mod logged_model;

@@ -6,6 +6,7 @@ It makes a database in a temporary folder; what MLflow says about it goes to sta
 """
 
 import json
+import os
 import re
 import tempfile
 import types
@@ -432,6 +433,41 @@ STAGES = ["None", "none", "STAGING", "Production", "archived", "Active", "", "De
 WEBHOOK_NAMES = ["a", "a.b-c_d", "A1", "", "-a", "a-", "a b", "한", "a" * 63, "a" * 64]
 LOCATIONS = ["s3://bucket/a", "file:///tmp/a", "/tmp/a", "runs:/r/a", "s3://b/a#f", "s3://b/a?x=..", "s3://b/a?x=%2e%2e", "s3://b/a?x=1", "s3://b/" + "a" * 2041, "s3://b/" + "a" * 2042]
 
+# Locations that name a host, asked of servers that allow some schemes and keep their own files somewhere.
+HOSTS = """
+s3://bucket/a
+/tmp/a
+file:///etc/passwd
+mlflow-artifacts:/a
+mlflow-artifacts:///a
+mlflow-artifacts://host/a
+mlflow-artifacts://host:443/a
+mlflow-artifacts://own:8080/a
+http://own:8080/a
+HTTPS://OWN:8080/a
+http://user@own:8080@host/a
+http://own\\@host/a
+http://own:8080x/a
+http://own:99999/a
+http://own:+8080/a
+http://own/a
+http://host
+http:/a
+https://[::1]:8080/a
+ftp://host/a
+ftp:///a
+sftp://user@host:22/a
+hdfs://name/a
+viewfs://name/a
+hdfs://name:8020/a
+r2://bucket@account.example/a
+b2://bucket@host/a
+abfss://files@account.dfs.core.windows.net/a
+wasbs://files@account.blob.core.windows.net/a
+gs://bucket/a
+"""
+POLICIES = [["", ""], ["http", ""], ["", "http://own:8080/x"], ["ftp, SFTP", "hdfs://name/x"], ["", "mlflow-artifacts://host/x"]]
+
 # Sources of model versions, each asked for the run and the logged model of these roots.
 ROOTS = ["mlflow-artifacts:/0/r1/artifacts", "/tmp/anmok-none/0/r1/artifacts", "s3://bucket/0/r1/artifacts"]
 SOURCES = """
@@ -566,6 +602,15 @@ def source_refusal(source, root, kind, owner):
         return error.message
 
 
+def host_refusal(uri, schemes, place):
+    os.environ["MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES"] = schemes
+    os.environ["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] = place
+    try:
+        return refusal(handlers._validate_artifact_uri_scheme, uri, "source")
+    finally:
+        del os.environ["MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES"], os.environ["_MLFLOW_SERVER_ARTIFACT_DESTINATION"]
+
+
 def location(text):
     handlers._validate_storage_location_uri(text, "artifact_location")
 
@@ -684,6 +729,7 @@ if __name__ == "__main__":
             for kind in ("run", "model")
             for owner in ("r1", "")
         ],
+        "hosts": [[uri, *policy, host_refusal(uri, *policy)] for uri in lines(HOSTS) for policy in POLICIES],
         "endpoints": endpoints(),
         "filters": [[text, ask(clauses, text)] for text in lines(FILTERS)],
         "statuses": ERROR_CODE_TO_HTTP_STATUS,

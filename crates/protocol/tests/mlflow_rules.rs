@@ -4,6 +4,7 @@ mod answers;
 
 use std::collections::BTreeSet;
 
+use anmok_protocol::host_policy::HostPolicy;
 use anmok_protocol::model_source::{self, SourceOwner};
 use anmok_protocol::routes::ROUTES;
 use anmok_protocol::{Batch, ErrorCode, Metric, ModelStage, Param, RunTag, limits, validate};
@@ -129,6 +130,17 @@ fn sources_are_refused_in_mlflows_words() {
         };
         // Nothing opens that was shut because its owner is gone.
         assert!(ours.is_none() || model_source::check(&source, gone).is_err(), "{source}");
+    }
+}
+
+#[test]
+fn hosts_are_refused_as_by_mlflow() {
+    let asked: Vec<(String, String, String, Option<String>)> = answers("hosts");
+    assert!(asked.len() > 100);
+    for (uri, schemes, place, refusal) in asked {
+        let schemes: Vec<String> = schemes.split(',').map(|scheme| scheme.trim().to_string()).collect();
+        let policy = HostPolicy::new(&schemes, [place.as_str()]);
+        assert_eq!(message(policy.check(&uri, "source")), refusal, "{uri}, allowed {schemes:?}, own {place}");
     }
 }
 

@@ -130,7 +130,10 @@ impl Asked {
         if let (true, Some(query)) = (request.method() == http::Method::GET, query) {
             return Ok(Self { query: Some(query), body: Bytes::new() });
         }
-        Ok(Self { query: None, body: body(app, request, app.options.body_limit).await? })
+        let is_json = says_json(&request);
+        let body = body(app, request, app.options.body_limit).await?;
+        is_json?;
+        Ok(Self { query: None, body })
     }
 
     /// As a message of the protocol.
@@ -140,6 +143,21 @@ impl Asked {
             None => from_json(&self.body),
         }
     }
+}
+
+/// MLflow's rule: what is posted says that it is JSON, which a web page of another server cannot say unasked.
+fn says_json(request: &http::Request<Body>) -> Result<(), ApiError> {
+    if !matches!(*request.method(), http::Method::POST | http::Method::PUT) {
+        return Ok(());
+    }
+    let Some(kind) = request.headers().get(http::header::CONTENT_TYPE) else {
+        return Err(ApiError::invalid("Bad Request. Content-Type header is missing."));
+    };
+    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ApiError::invalid("Bad Request. Content-Type must be one of ['application/json']."))
 }
 
 /// The whole body, of at most `limit` bytes.

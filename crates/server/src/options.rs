@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anmok_protocol::host_policy::HostPolicy;
+
 /// How a server behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -10,6 +12,8 @@ pub struct Options {
     pub serve_artifacts: bool,
     /// Who may ask.
     pub security: Security,
+    /// Which hosts the locations that clients name may lead to.
+    pub hosts: HostPolicy,
     /// The folder of MLflow's own web UI (`mlflow/server/js/build` of an installed package).
     pub ui_bundle: Option<PathBuf>,
     /// The largest JSON body in bytes. A data set's profile alone may have 16 MiB.
@@ -25,6 +29,7 @@ impl Default for Options {
         Self {
             serve_artifacts: true,
             security: Security::default(),
+            hosts: HostPolicy::default(),
             ui_bundle: None,
             body_limit: 32 * 1024 * 1024,
             patience: Duration::from_secs(60),

@@ -68,7 +68,7 @@ impl Server {
             without_password(&settings.backend_store_uri),
             if settings.serve_artifacts { settings.artifacts_destination.as_str() } else { "not served" },
         );
-        anmok_server::run(listener, store, options(settings, ui_bundle), &shutdown)?;
+        anmok_server::run(listener, store, options(&resolved, ui_bundle), &shutdown)?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -96,14 +96,9 @@ fn listen(settings: &ServerSettings) -> anyhow::Result<TcpListener> {
 
 fn open(resolved: &Resolved) -> anyhow::Result<Arc<dyn Store>> {
     let settings = &resolved.settings;
-    let default_root = match resolved.source("default_artifact_root") {
-        Source::Default if settings.server.serve_artifacts => PROXIED_ROOT.to_owned(),
-        Source::Default => settings.server.artifacts_destination.clone(),
-        _ => settings.default_artifact_root.clone(),
-    };
     let options = StoreOptions {
         durability: settings.durability,
-        artifact_root: Some(default_root),
+        artifact_root: Some(default_root(resolved)),
         artifacts: ArtifactOptions {
             destination: settings.server.serve_artifacts.then(|| settings.server.artifacts_destination.clone()),
             s3: settings.s3.clone(),
@@ -113,7 +108,18 @@ fn open(resolved: &Resolved) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::from(anmok_tracking::open_store(&settings.server.backend_store_uri, &options)?))
 }
 
-fn options(settings: &ServerSettings, ui_bundle: Option<PathBuf>) -> Options {
+/// Where the artifacts of new experiments go.
+fn default_root(resolved: &Resolved) -> String {
+    let settings = &resolved.settings;
+    match resolved.source("default_artifact_root") {
+        Source::Default if settings.server.serve_artifacts => PROXIED_ROOT.to_owned(),
+        Source::Default => settings.server.artifacts_destination.clone(),
+        _ => settings.default_artifact_root.clone(),
+    }
+}
+
+fn options(resolved: &Resolved, ui_bundle: Option<PathBuf>) -> Options {
+    let settings = &resolved.settings.server;
     let frame_options = Some(settings.x_frame_options.to_ascii_uppercase()).filter(|options| options != "NONE");
     if !settings.disable_security_middleware && settings.allowed_hosts.is_empty() && listens_to_everyone(&settings.host) {
         tracing::info!("only requests for localhost and private addresses are answered; name other hosts with --allowed-hosts");
@@ -126,6 +132,10 @@ fn options(settings: &ServerSettings, ui_bundle: Option<PathBuf>) -> Options {
             cors_allowed_origins: settings.cors_allowed_origins.clone(),
             frame_options,
         },
+        hosts: HostPolicy::new(
+            &settings.allowed_host_addressed_artifact_schemes,
+            [default_root(resolved).as_str(), settings.artifacts_destination.as_str()],
+        ),
         ui_bundle,
         ..Options::default()
     }

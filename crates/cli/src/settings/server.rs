@@ -16,6 +16,7 @@ pub struct ServerSettings {
     pub cors_allowed_origins: Vec<String>,
     pub disable_security_middleware: bool,
     pub x_frame_options: String,
+    pub allowed_host_addressed_artifact_schemes: Vec<String>,
     /// A folder, or `auto`.
     pub ui_bundle: Option<String>,
 }
@@ -33,6 +34,7 @@ impl Default for ServerSettings {
             cors_allowed_origins: vec![],
             disable_security_middleware: false,
             x_frame_options: "SAMEORIGIN".into(),
+            allowed_host_addressed_artifact_schemes: vec![],
             ui_bundle: None,
         }
     }
@@ -97,6 +99,12 @@ pub const SECTION: Section = Section {
             &Text { field: |s| &mut s.server.x_frame_options, noun: "OPTION", what: "SAMEORIGIN, DENY or NONE" },
         )
         .with_variables(&["MLFLOW_SERVER_X_FRAME_OPTIONS"]),
+        setting(
+            "allowed_host_addressed_artifact_schemes",
+            "Schemes of artifact locations that clients may give although they name a host, such as http or hdfs",
+            &List { field: |s| &mut s.server.allowed_host_addressed_artifact_schemes, what: "schemes such as http" },
+        )
+        .with_variables(&["MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES"]),
         setting(
             "ui_bundle",
             "Serve MLflow's own web UI: its folder mlflow/server/js/build, or auto to find that of an installed mlflow",

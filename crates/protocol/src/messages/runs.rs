@@ -10,7 +10,7 @@ use crate::run::{DatasetInput, Metric, ModelInput, ModelOutput, Param, Run, RunI
 request! {
     /// Starts a run.
     CreateRun {
-        /// Absent: the default experiment.
+        /// An active experiment; MLflow's own server has no default here.
         experiment_id: text,
         /// Who starts it.
         user_id: value,

@@ -68,6 +68,11 @@ pub fn tag(tag: &RunTag, prefix: &str) -> Result<(), ApiError> {
     length(&format!("{prefix}key"), limits::KEY_LENGTH, &tag.key)
 }
 
+/// Checks the key of a tag that a run is made with: unlike one that is set later, it may be any text, as MLflow has it.
+pub fn new_run_tag(tag: &RunTag, prefix: &str) -> Result<(), ApiError> {
+    length(&format!("{prefix}key"), limits::KEY_LENGTH, &tag.key)
+}
+
 /// Checks an experiment tag.
 pub fn experiment_tag(key: &str, value: &str) -> Result<(), ApiError> {
     name(key, "key")?;

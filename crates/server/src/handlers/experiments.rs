@@ -6,13 +6,17 @@ use anmok_protocol::messages::experiments::{
     GetExperimentResponse, RestoreExperiment, SearchDatasets, SearchDatasetsResponse, SearchExperiments, SearchExperimentsResponse,
     SetExperimentTag, UpdateExperiment,
 };
-use anmok_protocol::{ApiError, ErrorCode, ExperimentFilter, ExperimentOrder, limits};
+use anmok_protocol::{ApiError, ErrorCode, ExperimentFilter, ExperimentOrder, limits, validate};
 use anmok_tracking::{ExperimentQuery, NewExperiment};
 
 use super::{Answer, found, page_size};
 use crate::state::App;
 
 pub(crate) fn create(app: &App, asked: CreateExperiment) -> Answer<CreateExperimentResponse> {
+    if let Some(location) = &asked.artifact_location {
+        validate::artifact_location(location)?;
+        app.options.hosts.check(location, "artifact_location")?;
+    }
     let new = NewExperiment { name: asked.name, artifact_location: asked.artifact_location, tags: asked.tags };
     Ok(CreateExperimentResponse { experiment_id: app.store.create_experiment(&new)? })
 }
@@ -22,7 +26,7 @@ pub(crate) fn search(app: &App, asked: SearchExperiments) -> Answer<SearchExperi
         filter: ExperimentFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         order_by: ExperimentOrder::parse_all(&asked.order_by)?,
         view: asked.view_type.unwrap_or_default(),
-        max_results: page_size(asked.max_results, limits::SEARCH_RESULTS_DEFAULT),
+        max_results: page_size(asked.max_results, limits::SEARCH_RESULTS_DEFAULT)?,
         page_token: asked.page_token,
     };
     let page = app.store.search_experiments(&query)?;

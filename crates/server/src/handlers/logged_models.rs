@@ -66,7 +66,7 @@ pub(crate) fn search(app: &App, asked: SearchLoggedModels) -> Answer<SearchLogge
         filter: LoggedModelFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         datasets: datasets.collect(),
         order_by: asked.order_by.iter().map(OrderBy::parse).collect::<Result<_, _>>()?,
-        max_results: page_size(asked.max_results, limits::LOGGED_MODEL_RESULTS_DEFAULT),
+        max_results: page_size(asked.max_results, limits::LOGGED_MODEL_RESULTS_DEFAULT)?,
         page_token: asked.page_token,
     };
     let page = app.store.search_logged_models(&query)?;

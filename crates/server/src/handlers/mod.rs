@@ -24,9 +24,12 @@ pub(crate) const PROXIED: &str = "mlflow-artifacts:/";
 /// What a handler gives back.
 pub(crate) type Answer<T> = Result<T, Failure>;
 
-/// How many results are asked for; what is below 0 is as wrong as 0, which stores refuse.
-fn page_size(asked: Option<i64>, default: usize) -> usize {
-    asked.map_or(default, |asked| usize::try_from(asked).unwrap_or(0))
+/// How many results are asked for; 0 and too many are refused by the stores.
+fn page_size(asked: Option<i64>, default: usize) -> Result<usize, ApiError> {
+    let Some(asked) = asked else { return Ok(default) };
+    usize::try_from(asked).map_err(|_| {
+        ApiError::invalid(format!("Invalid value {asked} for parameter 'max_results' supplied. It must be a positive integer"))
+    })
 }
 
 /// Something that was looked up, or the error that says it is not there.

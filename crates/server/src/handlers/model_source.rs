@@ -31,11 +31,12 @@ pub(super) fn check(app: &App, asked: &CreateModelVersion) -> Answer<Source> {
         model_id: not_empty(asked.model_id.as_deref()),
         is_prompt: is_prompt(app, asked)?,
     };
+    if source.is_prompt && !PROMPT_SOURCES.contains(&source.uri.as_str()) {
+        let message = format!("Invalid prompt source: '{}'. Prompt sources must use an MLflow placeholder.", source.uri);
+        return Err(ApiError::invalid(message).into());
+    }
+    app.options.hosts.check(&source.uri, "source")?;
     if source.is_prompt {
-        if !PROMPT_SOURCES.contains(&source.uri.as_str()) {
-            let message = format!("Invalid prompt source: '{}'. Prompt sources must use an MLflow placeholder.", source.uri);
-            return Err(ApiError::invalid(message).into());
-        }
         return Ok(source);
     }
     match ModelUri::parse(&asked.source)? {

@@ -83,7 +83,7 @@ pub(crate) fn search(app: &App, asked: SearchModelVersions) -> Answer<SearchMode
         filter: ModelVersionFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         order_by: ModelVersionOrder::parse_all(&asked.order_by)?,
         // The proto's default, unlike the stores', is the most there can be.
-        max_results: page_size(asked.max_results, limits::MODEL_VERSION_RESULTS_MAX),
+        max_results: page_size(asked.max_results, limits::MODEL_VERSION_RESULTS_MAX)?,
         page_token: asked.page_token,
     };
     let page = app.store.search_model_versions(&query)?;

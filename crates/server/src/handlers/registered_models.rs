@@ -42,7 +42,7 @@ pub(crate) fn search(app: &App, asked: SearchRegisteredModels) -> Answer<SearchR
     let query = RegisteredModelQuery {
         filter: RegisteredModelFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         order_by: RegisteredModelOrder::parse_all(&asked.order_by)?,
-        max_results: page_size(asked.max_results, limits::REGISTERED_MODEL_RESULTS_DEFAULT),
+        max_results: page_size(asked.max_results, limits::REGISTERED_MODEL_RESULTS_DEFAULT)?,
         page_token: asked.page_token,
     };
     let page = app.store.search_registered_models(&query)?;

@@ -8,7 +8,7 @@ use anmok_protocol::messages::runs::{
     SearchRuns, SearchRunsResponse, SetTag, UpdateRun, UpdateRunResponse,
 };
 use anmok_protocol::python_json::Json;
-use anmok_protocol::{ApiError, Batch, DEFAULT_EXPERIMENT_ID, Param, Run, RunFilter, RunInputs, RunOrder, RunTag, limits};
+use anmok_protocol::{ApiError, Batch, ErrorCode, Param, Run, RunFilter, RunInputs, RunOrder, RunTag, limits};
 use anmok_tracking::{NewRun, RunQuery, RunUpdate};
 
 use super::{Answer, found, page_size};
@@ -18,8 +18,13 @@ use crate::state::App;
 const MODEL_HISTORY_TAG: &str = "mlflow.log-model.history";
 
 pub(crate) fn create(app: &App, asked: CreateRun) -> Answer<RunResponse> {
+    let Some(experiment_id) = asked.experiment_id else {
+        // MLflow has its database's error here, under this code.
+        let message = "A run needs an experiment: give its experiment_id (0 is the default experiment).";
+        return Err(ApiError::new(ErrorCode::BadRequest, message).into());
+    };
     let new = NewRun {
-        experiment_id: asked.experiment_id.unwrap_or_else(|| DEFAULT_EXPERIMENT_ID.into()),
+        experiment_id,
         run_name: asked.run_name,
         user_id: asked.user_id,
         start_time: asked.start_time.unwrap_or(0),
@@ -86,7 +91,7 @@ pub(crate) fn search(app: &App, asked: SearchRuns) -> Answer<SearchRunsResponse>
         filter: RunFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
         order_by: RunOrder::parse_all(&asked.order_by)?,
         view: asked.run_view_type.unwrap_or_default(),
-        max_results: page_size(asked.max_results, limits::SEARCH_RESULTS_DEFAULT),
+        max_results: page_size(asked.max_results, limits::SEARCH_RESULTS_DEFAULT)?,
         page_token: asked.page_token,
     };
     let page = app.store.search_runs(&query)?;

@@ -42,11 +42,12 @@ impl Server {
         Self { url, folder, shutdown, thread: Some(thread) }
     }
 
-    /// Status and body.
+    /// Status and body. What is posted says that it is JSON, unless `headers` say something else.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
-        for (name, value) in headers {
+        let json: &[(&str, &str)] = if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) { &[] } else { &[("Content-Type", "application/json")] };
+        for (name, value) in json.iter().chain(headers) {
             request = request.header(*name, *value);
         }
         let mut response = agent.run(request.body(body).unwrap()).unwrap();

@@ -99,7 +99,7 @@ impl CheckedRun {
     pub fn new(new: &NewRun) -> Result<Self, TrackingError> {
         let experiment = validate::experiment_id(&new.experiment_id)?;
         for (index, tag) in new.tags.iter().enumerate() {
-            validate::tag(tag, &format!("tags[{index}]."))?;
+            validate::new_run_tag(tag, &format!("tags[{index}]."))?;
         }
         let tagged =
             new.tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG).map(|tag| tag.value.as_str()).filter(|name| !name.is_empty());
