@@ -10,7 +10,7 @@ use anmok_protocol::search::{
 use anmok_protocol::{
     Batch, DATASET_CONTEXT_TAG, Dataset, DatasetInput, ErrorCode, ExperimentFilter, ExperimentTag, IS_PROMPT_TAG, InputTag, LifecycleStage,
     LoggedModelFilter, LoggedModelParameter, LoggedModelStatus, LoggedModelTag, Metric, ModelInput, ModelOutput, ModelStage, ModelVersion,
-    ModelVersionFilter, ModelVersionTag, RegisteredModelFilter, RegisteredModelTag, RunInputs, ViewType,
+    ModelVersionFilter, ModelVersionTag, Param, RegisteredModelFilter, RegisteredModelTag, RunInputs, ViewType,
 };
 use anmok_tracking::{
     ExperimentQuery, LoggedModelDataset, LoggedModelQuery, ModelVersionQuery, NewExperiment, NewLoggedModel, NewModelVersion,
@@ -40,6 +40,7 @@ fn story(store: &dyn Store) {
     care_of_experiments(store);
     search_for_experiments(store);
     samples(store);
+    one_by_one(store);
     datasets_and_models_of_runs(store);
     logged_models(store);
     search_for_logged_models(store);
@@ -190,6 +191,29 @@ fn samples(store: &dyn Store) {
     refused(store.sampled_metric_history(&query), ErrorCode::ResourceDoesNotExist, "Run with id=none not found");
     let query = SampledHistoryQuery { run_ids: runs, metric_key: "unknown".into(), steps: None, max_results: 5 };
     assert_eq!(store.sampled_metric_history(&query).unwrap(), []);
+    // The whole history of an unknown run is empty, where a sample of it is refused: both as in MLflow.
+    assert_eq!(store.metric_history("none", "loss", &PageRequest::default()).unwrap().items, []);
+}
+
+/// A point and a param by themselves are refused in other words than those of a batch.
+fn one_by_one(store: &dyn Store) {
+    let run_id = new_run(store, "0");
+    store.log_metric(&run_id, &Metric::new("loss", 0.5, 1, 2)).unwrap();
+    store.log_param(&run_id, &Param::new("lr", "it's 1")).unwrap();
+    store.log_param(&run_id, &Param::new("lr", "it's 1")).unwrap();
+    let invalid = ErrorCode::InvalidParameterValue;
+    let changed = format!(
+        "Changing param values is not allowed. Param with key='lr' was already logged with value='it's 1' for run ID='{run_id}'. \
+         Attempted logging new value '2'."
+    );
+    refused(store.log_param(&run_id, &Param::new("lr", "2")), invalid, &changed);
+    refused(store.log_param(&run_id, &Param::new("a//b", "2")), invalid, "Invalid value \"a//b\" for parameter 'key' supplied");
+    refused(store.log_metric(&run_id, &Metric::new("a//b", 1.0, 1, 1)), invalid, "Invalid value \"a//b\" for parameter 'name' supplied");
+    let data = store.run(&run_id).unwrap().unwrap().data;
+    assert_eq!((data.metric("loss"), data.param("lr")), (Some(0.5), Some("it's 1")));
+    for result in [store.log_metric("no/run", &Metric::new("a", 1.0, 1, 1)), store.log_param("no/run", &Param::new("a", "b"))] {
+        refused(result, ErrorCode::ResourceDoesNotExist, "Run with id=no/run not found");
+    }
 }
 
 fn dataset(name: &str, digest: &str, context: Option<&str>) -> DatasetInput {
@@ -434,6 +458,7 @@ fn registered_models(store: &dyn Store) {
     assert_eq!((renamed.name.as_str(), renamed.latest_versions[0].name.as_str(), renamed.aliases[0].version), ("netz", "netz", 1));
     assert_eq!(store.registered_model("net").unwrap(), None);
     assert_eq!(store.update_registered_model("netz", "new words").unwrap().description.as_deref(), Some("new words"));
+    assert_eq!(store.update_registered_model("netz", "").unwrap().description, None);
     store.set_registered_model_tag("netz", &tag("b", "3")).unwrap();
     store.delete_registered_model_tag("netz", "a").unwrap();
     store.delete_registered_model_tag("netz", "a").unwrap();
@@ -507,6 +532,11 @@ fn model_versions(store: &dyn Store) {
         by_alias("champion").map(|version| (version.version, version.aliases)),
         Some((3, vec!["candidate".into(), "champion".into()]))
     );
+    let latest = |versions: Vec<ModelVersion>| versions.into_iter().map(|version| (version.version, version.aliases.len())).max();
+    assert_eq!(latest(store.latest_versions("m", &[ModelStage::Production]).unwrap()), Some((3, 2)));
+    // As in MLflow, lists leave them out.
+    assert_eq!(latest(store.search_model_versions(&ModelVersionQuery::default()).unwrap().items), Some((4, 0)));
+    assert_eq!(latest(store.registered_model("m").unwrap().unwrap().latest_versions), Some((4, 0)));
     assert_eq!(by_alias("Latest").map(|version| version.version), Some(4));
     assert_eq!(by_alias("none"), None);
     assert_eq!(store.model_version_by_alias("none", "latest").unwrap(), None);

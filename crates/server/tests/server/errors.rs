@@ -23,7 +23,32 @@ fn errors_have_the_official_codes_and_words() {
             "Invalid value \"1\" for parameter 'experiment_ids' supplied",
         ),
         ("POST", "runs/search", r#"{"experiment_ids": ["0"], "filter": "a or b"}"#, 400, "INVALID_PARAMETER_VALUE", ""),
-        ("POST", "runs/search", r#"{"max_results": -1}"#, 400, "INVALID_PARAMETER_VALUE", "max_results"),
+        (
+            "POST",
+            "runs/search",
+            r#"{"max_results": -1}"#,
+            400,
+            "INVALID_PARAMETER_VALUE",
+            "Invalid value -1 for parameter 'max_results' supplied. It must be a positive integer",
+        ),
+        ("POST", "runs/create", "{}", 400, "BAD_REQUEST", "give its experiment_id"),
+        ("POST", "runs/log-metric", r#"{"run_id": "no/run", "key": "a", "value": 1, "timestamp": 1}"#, 404, "RESOURCE_DOES_NOT_EXIST", "no/run"),
+        (
+            "POST",
+            "experiments/create",
+            r#"{"name": "a", "artifact_location": "http://169.254.169.254/a"}"#,
+            400,
+            "INVALID_PARAMETER_VALUE",
+            "'artifact_location' cannot use the 'http' scheme",
+        ),
+        (
+            "POST",
+            "model-versions/create",
+            r#"{"name": "a", "source": "ftp://host/a"}"#,
+            400,
+            "INVALID_PARAMETER_VALUE",
+            "'source' cannot use the 'ftp' scheme",
+        ),
         ("GET", "metrics/get-history?run_id=a&metric_key=b&max_results=0", "", 400, "INVALID_PARAMETER_VALUE", "max_results"),
         ("GET", "registered-models/get?name=none", "", 404, "RESOURCE_DOES_NOT_EXIST", "Registered Model with name=none not found"),
         ("GET", "logged-models/m-none", "", 404, "RESOURCE_DOES_NOT_EXIST", "Logged model with ID 'm-none' not found"),
@@ -152,4 +177,32 @@ fn a_body_that_is_too_large_is_refused() {
     let answer = server.ask("POST", "/api/2.0/mlflow/experiments/create", &[], body.as_bytes());
     assert_eq!((answer.status, answer.json()["error_code"].clone()), (400, Value::from("BAD_REQUEST")));
     assert!(answer.text().contains("larger than 1000 bytes"), "{}", answer.text());
+}
+
+#[test]
+fn what_is_posted_says_that_it_is_json() {
+    let server = Server::start();
+    let create = |kind: &str| {
+        let body = br#"{"name": "posted"}"#;
+        server.ask("POST", "/api/2.0/mlflow/experiments/create", &[("Content-Type", kind)], body)
+    };
+    // What a form of any web page can send.
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "application/jsonp"] {
+        let answer = create(kind);
+        assert_eq!(answer.status, 400, "{kind}");
+        assert_eq!(answer.json()["message"], "Bad Request. Content-Type must be one of ['application/json'].", "{kind}");
+    }
+    assert_eq!(create("application/json; charset=utf-8").status, 200);
+}
+
+#[test]
+fn a_run_may_be_made_with_any_tags() {
+    let server = Server::start();
+    let tags = json!([{ "key": "", "value": "a" }, { "key": "what?", "value": "b" }]);
+    let run = server.post("runs/create", json!({ "experiment_id": "0", "run_name": "n", "tags": tags }))["run"].clone();
+    let named = json!({ "key": "mlflow.runName", "value": "n" });
+    assert_eq!(run["data"]["tags"], json!([tags[0], named, tags[1]]));
+    let long = json!({ "experiment_id": "0", "tags": [{ "key": "k".repeat(251), "value": "a" }] });
+    let answer = server.ask("POST", "/api/2.0/mlflow/runs/create", &[], long.to_string().as_bytes());
+    assert_eq!(answer.json()["message"], "'tags[0].key' exceeds the maximum length of 250 characters");
 }

@@ -113,7 +113,15 @@ fn a_model_from_its_files_to_its_stage() {
     assert_eq!(latest["model_versions"][0]["current_stage"], "Production");
     assert_eq!(server.get("model-versions/get-download-uri?name=classifier&version=1")["artifact_uri"], model["artifact_uri"]);
     let tags = server.get(&format!("logged-models/{id}"))["model"]["info"]["tags"].clone();
-    assert!(tags.to_string().contains("classifier"), "{tags}");
+    let registrations = json!([{ "key": "mlflow.modelVersions", "value": "[{\"name\": \"classifier\", \"version\": 1}]" }]);
+    assert_eq!(tags, registrations, "as Python writes JSON");
+
+    // What was not sent is empty, as in MLflow, and the logged model that a version was made from is told nowhere.
+    let version = server.get("model-versions/get?name=classifier&version=1")["model_version"].clone();
+    assert_eq!((&version["description"], &version["run_link"]), (&json!(""), &json!("")));
+    assert_eq!((&version["aliases"], version.get("model_id")), (&json!(["champion"]), None));
+    let bare = server.post("logged-models", json!({ "experiment_id": "0", "name": "bare" }))["model"]["info"].clone();
+    assert_eq!((&bare["model_type"], &bare["source_run_id"]), (&json!(""), &json!("")));
 
     // A version of a file that is nobody's.
     for source in
@@ -124,4 +132,20 @@ fn a_model_from_its_files_to_its_stage() {
         assert_eq!(answer.status, 400, "{source}: {}", answer.text());
         assert!(answer.text().contains("Invalid model version source"), "{}", answer.text());
     }
+}
+
+/// What clients of MLflow 2 call for each model that they log.
+#[test]
+fn models_are_noted_in_a_tag_of_their_run() {
+    let server = Server::start();
+    let run = server.run();
+    let model = r#"{"utc_time_created": "2026-01-01", "artifact_path": "모델", "run_id": "r", "mlflow_version": "2.22.5",
+                    "flavors": {"sklearn": {"pickled_model": "m.pkl", "config": {"large": 1}}, "a": 1.0}}"#;
+    for _ in 0..2 {
+        server.post("runs/log-model", json!({ "run_id": run, "model_json": model }));
+    }
+    let entry = r#"{"run_id": "r", "artifact_path": "\ubaa8\ub378", "utc_time_created": "2026-01-01", "model_uuid": null, "flavors": {"sklearn": {"pickled_model": "m.pkl"}, "a": 1.0}}"#;
+    let tags = server.get(&format!("runs/get?run_id={run}"))["run"]["data"]["tags"].clone();
+    let history = tags.as_array().unwrap().iter().find(|tag| tag["key"] == "mlflow.log-model.history").unwrap();
+    assert_eq!(history["value"], format!("[{entry}, {entry}]"), "as Python writes it");
 }
