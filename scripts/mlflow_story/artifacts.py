@@ -70,10 +70,11 @@ def downloaded(folder, run_id: str, path: str) -> dict:
         return {str(file.relative_to(target)): hashlib.sha1(file.read_bytes()).hexdigest()[:12] for file in files}
 
 
-def plain_get(recorder, path: str) -> str:
+def plain_get(recorder, path: str):
     import requests
 
-    return requests.get(recorder.uri + path, timeout=60).text[:200]
+    answer = requests.get(recorder.uri + path, timeout=60)
+    return answer.json() if answer.headers.get("Content-Type") == "application/json" else answer.text[:200]
 
 
 def log_image() -> None:

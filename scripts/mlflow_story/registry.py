@@ -64,7 +64,8 @@ def stages(step, client) -> None:
     step("transition to a wrong stage", lambda: client.transition_model_version_stage("classifier", "1", "Somewhere"))
     step("archive_existing_versions for None", lambda: client.transition_model_version_stage("classifier", "1", "None", archive_existing_versions=True))
     step("transition of no version", lambda: client.transition_model_version_stage("classifier", "99", "Staging"))
-    step("get_latest_versions", lambda: in_order(client.get_latest_versions("classifier")))
+    # Those of all stages have no order of their own.
+    step("get_latest_versions", lambda: in_order(client.get_latest_versions("classifier")), wire=False)
     step("get_latest_versions of a stage", lambda: client.get_latest_versions("classifier", ["Production"]))
     step("get_latest_versions of a wrong stage", lambda: client.get_latest_versions("classifier", ["Nowhere"]))
     step("get_latest_versions of none", lambda: client.get_latest_versions("none"))

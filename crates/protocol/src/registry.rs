@@ -100,8 +100,8 @@ pub struct ModelVersion {
     /// The aliases that stand for it, by name; not told in the lists of searches and of registered models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-    /// The logged model that it was made from.
-    #[serde(default, deserialize_with = "json::optional_text", skip_serializing_if = "Option::is_none")]
+    /// The logged model that it was made from; read from servers that tell it, which MLflow's own does not.
+    #[serde(default, deserialize_with = "json::optional_text", skip_serializing)]
     pub model_id: Option<String>,
 }
 

@@ -2,8 +2,8 @@
 //! outputs of runs, and logged models.
 
 use anmok_protocol::{
-    DatasetSummary, LoggedModel, LoggedModelFilter, LoggedModelOrder, LoggedModelParameter, LoggedModelStatus, LoggedModelTag,
-    Metric, MetricWithRunId, ModelOutput, Param, limits,
+    DatasetSummary, LoggedModel, LoggedModelFilter, LoggedModelOrder, LoggedModelParameter, LoggedModelStatus, LoggedModelTag, Metric,
+    MetricWithRunId, ModelOutput, Param, limits,
 };
 
 use crate::error::TrackingError;

@@ -7,6 +7,7 @@ use crate::settings::flags::{Flags, Sections};
 use crate::settings::server::ServerSettings;
 use crate::settings::{Resolved, Section, Source, output, server, tracking, without_password};
 use crate::signals::Stop;
+use anmok_protocol::host_policy::HostPolicy;
 use anmok_server::{Options, Security, Shutdown};
 use anmok_tracking::{ArtifactOptions, Store, StoreOptions};
 use anyhow::Context;

@@ -1,11 +1,11 @@
 //! Runs, and what is logged to them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Kind, Parameter, Request, request, response};
 use crate::experiment::ViewType;
 use crate::json;
-use crate::run::{DatasetInput, Metric, ModelInput, ModelOutput, Param, Run, RunInfo, RunStatus, RunTag};
+use crate::run::{DatasetInput, Metric, ModelInput, ModelOutput, Param, Run, RunData, RunInfo, RunInputs, RunStatus, RunTag};
 
 request! {
     /// Starts a run.
@@ -24,7 +24,26 @@ request! {
 }
 
 response! {
-    /// Answers [`CreateRun`] and [`GetRun`].
+    /// Answers [`CreateRun`].
+    CreateRunResponse {
+        /// The run.
+        run: MadeRun,
+    }
+}
+
+/// A run that was just made: it cannot have outputs, and is told without the field.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MadeRun {
+    /// What it is.
+    pub info: RunInfo,
+    /// The tags it was made with.
+    pub data: RunData,
+    /// Nothing yet.
+    pub inputs: RunInputs,
+}
+
+response! {
+    /// Answers [`GetRun`].
     RunResponse {
         /// The run.
         run: Run,

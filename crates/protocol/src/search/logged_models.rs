@@ -101,13 +101,13 @@ impl LoggedModelOrder {
                     dataset_digest: dataset_digest.map(Into::into),
                 }
             }
-            Some((entity, _)) => {
-                return Err(ApiError::invalid(format!("Invalid order by field name: {entity}, only `metrics.<name>` is allowed.")));
+            Some(_) => {
+                return Err(ApiError::invalid(format!("Invalid order by field name: {}. Only metrics are supported.", field.trim())));
             }
             None => match attribute(field.trim()) {
                 Some(Attribute::Text(field)) => LoggedModelOrderField::Text(field),
                 Some(Attribute::Time(field)) => LoggedModelOrderField::Time(field),
-                None => return Err(ApiError::invalid(format!("Invalid order by field name: {}.", field.trim()))),
+                None => return Err(ApiError::invalid(format!("Invalid order by field name: {}", field.trim()))),
             },
         };
         Ok(Self { field, ascending })

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use anmok_protocol::messages::Empty;
 use anmok_protocol::messages::runs::{
-    CreateRun, DeleteRun, DeleteTag, GetRun, LogBatch, LogInputs, LogMetric, LogModel, LogOutputs, LogParam, RestoreRun, RunResponse,
-    SearchRuns, SearchRunsResponse, SetTag, UpdateRun, UpdateRunResponse,
+    CreateRun, CreateRunResponse, DeleteRun, DeleteTag, GetRun, LogBatch, LogInputs, LogMetric, LogModel, LogOutputs, LogParam, MadeRun,
+    RestoreRun, RunResponse, SearchRuns, SearchRunsResponse, SetTag, UpdateRun, UpdateRunResponse,
 };
 use anmok_protocol::python_json::Json;
 use anmok_protocol::{ApiError, Batch, ErrorCode, Param, Run, RunFilter, RunInputs, RunOrder, RunTag, limits};
@@ -17,7 +17,7 @@ use crate::state::App;
 /// The tag that clients of MLflow 2 keep a run's models in.
 const MODEL_HISTORY_TAG: &str = "mlflow.log-model.history";
 
-pub(crate) fn create(app: &App, asked: CreateRun) -> Answer<RunResponse> {
+pub(crate) fn create(app: &App, asked: CreateRun) -> Answer<CreateRunResponse> {
     let Some(experiment_id) = asked.experiment_id else {
         // MLflow has its database's error here, under this code.
         let message = "A run needs an experiment: give its experiment_id (0 is the default experiment).";
@@ -30,7 +30,8 @@ pub(crate) fn create(app: &App, asked: CreateRun) -> Answer<RunResponse> {
         start_time: asked.start_time.unwrap_or(0),
         tags: asked.tags,
     };
-    Ok(RunResponse { run: app.store.create_run(&new)? })
+    let Run { info, data, inputs, .. } = app.store.create_run(&new)?;
+    Ok(CreateRunResponse { run: MadeRun { info, data, inputs } })
 }
 
 pub(crate) fn get(app: &App, asked: GetRun) -> Answer<RunResponse> {

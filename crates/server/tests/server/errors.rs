@@ -32,7 +32,14 @@ fn errors_have_the_official_codes_and_words() {
             "Invalid value -1 for parameter 'max_results' supplied. It must be a positive integer",
         ),
         ("POST", "runs/create", "{}", 400, "BAD_REQUEST", "give its experiment_id"),
-        ("POST", "runs/log-metric", r#"{"run_id": "no/run", "key": "a", "value": 1, "timestamp": 1}"#, 404, "RESOURCE_DOES_NOT_EXIST", "no/run"),
+        (
+            "POST",
+            "runs/log-metric",
+            r#"{"run_id": "no/run", "key": "a", "value": 1, "timestamp": 1}"#,
+            404,
+            "RESOURCE_DOES_NOT_EXIST",
+            "no/run",
+        ),
         (
             "POST",
             "experiments/create",

@@ -46,7 +46,11 @@ impl Server {
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
-        let json: &[(&str, &str)] = if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) { &[] } else { &[("Content-Type", "application/json")] };
+        let json: &[(&str, &str)] = if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) {
+            &[]
+        } else {
+            &[("Content-Type", "application/json")]
+        };
         for (name, value) in json.iter().chain(headers) {
             request = request.header(*name, *value);
         }
