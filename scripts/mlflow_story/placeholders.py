@@ -1,6 +1,7 @@
 """Puts stable names in the place of what no two servers can have in common."""
 
 import re
+from urllib.parse import unquote
 
 # Of 13 digits and more: a time in milliseconds of today. What the story itself logs as a time has fewer.
 FIRST_TIME_OF_TODAY = 10**12
@@ -10,6 +11,9 @@ IDENTIFIER = re.compile(r"\b(m-|tr-)?[0-9a-f]{32}\b")
 TIME = re.compile(r"\b\d{13}\b")
 DATE = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?\b")
 UNIVERSAL = re.compile(r"\b[0-9a-z][0-9a-f]{7}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+# A URL of the S3 server is another one each time; what it says of the file is the same.
+SIGNED = re.compile(r"https?://127\.0\.0\.1:\d+/\w+/artifacts/([^?\s\"]*)\?\S*X-Amz-Signature=[0-9a-f]+\S*")
+DISPOSITION = re.compile(r"response-content-disposition=([^&\s]*)")
 # Where the client puts what it downloads.
 TEMPORARY = re.compile(r"/(?:[\w.+-]+/)*tmp[a-z0-9_]{8}\b")
 # A set in Python's own words, which has another order in each process.
@@ -17,6 +21,11 @@ SET = re.compile(r"\{('[^']*'(?:, '[^']*')*)\}")
 # No list: the protocol gives these no order, and databases give them as they lie.
 UNORDERED = {"tags", "params", "metrics", "aliases", "registrations", "latest_versions", "model_outputs"}
 SORT_KEYS = ("key", "alias", "version", "model_id", "step", "timestamp")
+
+
+def signed(url: re.Match) -> str:
+    disposition = DISPOSITION.search(url.group(0))
+    return f"<signed> {url.group(1)} {unquote(disposition.group(1)) if disposition else ''}"
 
 
 class Placeholders:
@@ -37,6 +46,7 @@ class Placeholders:
             text = text.replace(real, name)
         if RANDOM_RUN_NAME.match(text):
             return "<a random name>"
+        text = SIGNED.sub(signed, text)
         text = TEMPORARY.sub("<temporary>", text)
         text = UNIVERSAL.sub("<uuid>", text)
         text = SET.sub(lambda found: "{" + ", ".join(sorted(found.group(1).split(", "))) + "}", text)

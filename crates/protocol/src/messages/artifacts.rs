@@ -1,5 +1,7 @@
 //! Files of runs, and the artifact proxy.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{request, response};
@@ -99,9 +101,9 @@ pub struct PresignedUrlResponse {
 pub struct GetPresignedDownloadUrlResponse {
     /// The URL.
     pub url: String,
-    /// What the request must carry.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub headers: Vec<HeadersEntry>,
+    /// What the request must carry, by name; told even if it is nothing.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// Bytes.
     #[serde(default, deserialize_with = "json::optional_int64", skip_serializing_if = "Option::is_none")]
     pub file_size: Option<i64>,

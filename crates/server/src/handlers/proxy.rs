@@ -1,5 +1,6 @@
 //! `mlflow-artifacts/*`: files that this server keeps for clients that have no way to its bucket or folder.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anmok_protocol::messages::Empty;
@@ -125,5 +126,5 @@ pub(crate) fn presigned_download_url(app: &App, path: &InPath) -> Answer<GetPres
     found(root.objects(), unsupported)?;
     let file_size = Some(size(&root, &path)?);
     let url = signed(&root, PresignedMethod::Get, &path, None)?;
-    Ok(GetPresignedDownloadUrlResponse { url, headers: vec![], file_size })
+    Ok(GetPresignedDownloadUrlResponse { url, headers: BTreeMap::new(), file_size })
 }

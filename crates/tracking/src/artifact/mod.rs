@@ -6,9 +6,10 @@
 //!
 //! - [`options`]: what is needed to reach other places than folders
 //! - [`transfer`]: pieces on their way in and out
-//! - `folder`, `objects`: the two kinds
+//! - `folder`, `objects`: the two kinds; `attachment`: how a bucket names what it sends
 //! - `uri`: artifact URIs
 
+mod attachment;
 mod folder;
 mod objects;
 pub mod options;

@@ -19,6 +19,7 @@ use object_store::{BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectSto
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::attachment::attachment;
 use super::options::S3Options;
 use super::transfer::{ByteRange, ByteStream, Download, NoDownload};
 use crate::error::TrackingError;
@@ -210,7 +211,11 @@ impl Objects {
     /// Credentials that cannot be had.
     pub async fn presigned(&self, method: PresignedMethod, path: &ArtifactPath, valid: Duration) -> Result<String, TrackingError> {
         let key = self.key(Some(path))?;
-        let url = self.bucket.store.signed_url(method.http(), &key, valid).await;
+        let options = match method {
+            PresignedMethod::Get => SignedUrlOptions::new().with_query([("response-content-disposition", attachment(path.file_name()))]),
+            PresignedMethod::Put => SignedUrlOptions::new(),
+        };
+        let url = self.bucket.store.signed_url_opts(method.http(), &key, valid, &options).await;
         url.map(String::from).map_err(|error| self.failed("signing a URL for", &key, &error))
     }
 

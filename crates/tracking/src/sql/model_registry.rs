@@ -161,7 +161,7 @@ impl<D: Database> ModelRegistry for SqlStore<D> {
 /// MLflow's words for a page that is too small or too large, in the registry.
 fn max_results(found: usize, most: usize) -> Result<(), TrackingError> {
     if found == 0 {
-        validate::max_results(0)?;
+        return Err(ApiError::invalid("Invalid value for max_results. It must be a positive integer, but got 0").into());
     }
     if found > most {
         let message = format!("Invalid value for request parameter max_results. It must be at most {most}, but got value {found}");
