@@ -11,9 +11,11 @@
 //! - `sqlite`, `postgres`: the two databases
 //! - `http`: a tracking server, ours or the official one
 //! - [`artifact`]: a run's files
+//! - [`archive`]: a run as a folder, from one store to another
 //! - [`writer`]: one run's non-blocking log
 //! - [`error`]: what can go wrong, each with what to do
 
+pub mod archive;
 pub mod artifact;
 pub mod error;
 mod http;

@@ -3,15 +3,17 @@
 mod postgres;
 
 use std::fs;
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use anmok_protocol::{
     ArtifactPath, Batch, DATASET_CONTEXT_TAG, Dataset, DatasetInput, ErrorCode, ExperimentTag, FileInfo, InputTag, LifecycleStage, Metric,
     Param, RUN_NAME_TAG, RunFilter, RunInputs, RunOrder, RunStatus, RunTag, ViewType,
 };
+use anmok_server::{Options, Shutdown};
 use anmok_tracking::{
-    ExperimentQuery, NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, RunWriter, StoreOptions, TrackingError, now_ms,
-    open,
+    ArtifactOptions, ExperimentQuery, NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, RunWriter, StoreOptions, TrackingError, now_ms,
+    open, open_store,
 };
 
 #[test]
@@ -32,6 +34,28 @@ fn postgresql() {
     let options = StoreOptions { artifact_root: Some(folder.path().join("artifacts").display().to_string()), ..StoreOptions::default() };
     let store: Arc<dyn RunStore> = Arc::from(open(&server.database(), &options).unwrap());
     story(&store);
+}
+
+/// Our own server. The official ones are asked by hand (docs/tracking-client.md), for they come with Python.
+#[test]
+fn http() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        artifact_root: Some("mlflow-artifacts:/".into()),
+        artifacts: ArtifactOptions { destination: Some(folder.path().join("artifacts").display().to_string()), ..ArtifactOptions::default() },
+        ..StoreOptions::default()
+    };
+    let behind = open_store(&format!("sqlite:///{}", folder.path().join("anmok.db").display()), &options).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let shutdown = Shutdown::default();
+    let asked = shutdown.clone();
+    let server = std::thread::spawn(move || anmok_server::run(listener, Arc::from(behind), Options::default(), &asked));
+    let store: Arc<dyn RunStore> = Arc::from(open(&url, &StoreOptions::default()).unwrap());
+    story(&store);
+    drop(store);
+    shutdown.ask();
+    server.join().unwrap().unwrap();
 }
 
 /// Whatever the store, the same happens.

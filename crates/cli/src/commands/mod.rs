@@ -66,7 +66,7 @@ enum Command {
     Data(data::Data),
     /// What can be said about the networks: list, summary
     Model(model::Model),
-    /// What has been recorded: list, show, compare
+    /// What has been recorded: list, show, compare, export, import
     Runs(runs::Runs),
     /// The tracking server: MLflow's API and web UI
     #[command(after_help = server::EXAMPLES)]

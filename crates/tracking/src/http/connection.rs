@@ -203,6 +203,10 @@ impl Connection {
                 }
                 Err(failure) => failure,
             };
+            let refused = matches!(failure.kind, Kind::Refused(_));
+            if refused {
+                self.answered.store(true, Ordering::Relaxed);
+            }
             perhaps_done |= failure.perhaps_done;
             let answered = self.answered.load(Ordering::Relaxed);
             let can_pass = match failure.kind {
@@ -210,21 +214,19 @@ impl Connection {
                 Kind::Passing { .. } => true,
                 Kind::Strange { .. } => answered,
             };
-            let exhausted = !can_pass || retry >= self.retries.most(answered);
-            // What an earlier attempt did is why a later one is refused; what may have been done twice is done once.
-            if let (Again::Unless(look_up), true) = (again, perhaps_done && (can_pass || matches!(failure.kind, Kind::Refused(_)))) {
-                if !exhausted {
-                    std::thread::sleep(self.retries.pause(retry + 1, failure.retry_after));
-                }
-                match look_up() {
-                    Ok(Some(found)) => return Ok(found),
-                    Ok(None) if !exhausted => {}
-                    _ => return Err(self.error(doing, failure.kind, can_pass)),
-                }
-            } else if exhausted {
-                return Err(self.error(doing, failure.kind, can_pass));
-            } else {
+            let last = !can_pass || retry >= self.retries.most(answered);
+            // A refusal can be what an earlier attempt led to.
+            let look_up = match again {
+                Again::Unless(look_up) if perhaps_done && (can_pass || refused) => Some(look_up),
+                _ => None,
+            };
+            if !last {
                 std::thread::sleep(self.retries.pause(retry + 1, failure.retry_after));
+            }
+            match look_up.map(|look_up| look_up()) {
+                Some(Ok(Some(found))) => return Ok(found),
+                Some(Ok(None)) | None if !last => {}
+                _ => return Err(self.error(doing, failure.kind, can_pass)),
             }
             retry += 1;
         }
