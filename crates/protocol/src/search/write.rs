@@ -80,9 +80,10 @@ fn run_clause(clause: &Clause) -> Result<String, ApiError> {
 
 fn number_test(comparison: Comparison, value: f64) -> String {
     // A number beyond the largest double is read as an infinity; only such a number names one.
-    match value.is_infinite() {
-        true => format!("{} {}1e999", comparison.symbol(), if value < 0.0 { "-" } else { "" }),
-        false => format!("{} {value}", comparison.symbol()),
+    if value.is_infinite() {
+        format!("{} {}1e999", comparison.symbol(), if value < 0.0 { "-" } else { "" })
+    } else {
+        format!("{} {value}", comparison.symbol())
     }
 }
 

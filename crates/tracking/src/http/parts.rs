@@ -53,7 +53,7 @@ impl Proxied {
             return Ok(false);
         };
         let asked = CompleteMultipartUpload { path: name.into(), upload_id: begun.upload_id, parts };
-        let complete = || {
+        let complete = || -> Result<_, TrackingError> {
             let listed = self.list(path.as_str().rsplit_once('/').map(|(folder, _)| ArtifactPath::parse(folder)).transpose()?.as_ref())?;
             Ok(listed.iter().any(|listed| listed.path == path.as_str() && listed.file_size == Some(size)).then_some(Empty {}))
         };

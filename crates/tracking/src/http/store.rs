@@ -79,7 +79,7 @@ impl HttpStore {
                 && run.info.user_id == asked.user_id
                 && run.info.status == RunStatus::Running
                 && asked.run_name.as_ref().is_none_or(|name| *name == run.info.run_name)
-                && asked.tags.iter().all(|tag| run.data.tag(&tag.key) == Some(&tag.value))
+                && asked.tags.iter().all(|tag| run.data.tag(&tag.key) == Some(tag.value.as_str()))
                 && metrics.is_empty()
                 && params.is_empty()
         };
@@ -123,7 +123,7 @@ impl RunStore for HttpStore {
         let asked =
             CreateExperiment { name: new.name.clone(), artifact_location: new.artifact_location.clone(), tags: new.tags.clone() };
         // Whoever made it meanwhile, there is an experiment of that name, which is all that was wanted.
-        let made = || {
+        let made = || -> Result<_, TrackingError> {
             let active = self.experiment_by_name(&new.name)?.filter(|found| found.lifecycle_stage == LifecycleStage::Active);
             Ok(active.map(|found| CreateExperimentResponse { experiment_id: found.experiment_id }))
         };
@@ -235,7 +235,7 @@ impl RunStore for HttpStore {
 
     fn delete_tag(&self, run_id: &str, key: &str) -> Result<(), TrackingError> {
         let asked = DeleteTag { run_id: run_id.into(), key: key.into() };
-        let gone = || Ok(self.run(run_id)?.filter(|run| run.data.tag(key).is_none()).map(|_| Empty {}));
+        let gone = || -> Result<_, TrackingError> { Ok(self.run(run_id)?.filter(|run| run.data.tag(key).is_none()).map(|_| Empty {})) };
         self.connection.call("deleting a tag", Endpoint::DeleteTag, &asked, &Again::Unless(&gone)).map(|Empty {}| ())
     }
 

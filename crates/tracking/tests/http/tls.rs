@@ -1,6 +1,7 @@
 //! Certificates: believed, expired, of others, asked for.
 
-use std::net::TcpStream;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,9 +88,15 @@ fn a_client_shows_its_certificate_where_it_is_asked_for() {
 
 #[test]
 fn a_server_without_tls_is_told_from_one_with_it() {
-    let plain = Scripted::start([]);
-    let (message, _) = trouble(store_with(&plain.url.replace("http://", "https://"), impatient()).experiment("7"));
-    assert!(message.contains("TLS") || message.contains("in time"), "{message}");
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", plain.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in plain.incoming() {
+            stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
+    });
+    let (message, _) = trouble(store_with(&url, impatient()).experiment("7"));
+    assert!(message.contains("does not speak TLS") && message.contains("http:// instead of https://"), "{message}");
     // As nginx answers.
     let plain = Scripted::start([status("400 Bad Request", "", "<title>400 The plain HTTP request was sent to HTTPS port</title>")]);
     let (message, _) = trouble(store_with(&plain.url, impatient()).experiment("7"));
