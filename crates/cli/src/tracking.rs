@@ -40,8 +40,9 @@ pub fn experiments(store: &dyn RunStore) -> anyhow::Result<Vec<anmok_protocol::E
 /// The experiment that a new run belongs to: MLflow's rules for MLFLOW_EXPERIMENT_NAME and MLFLOW_EXPERIMENT_ID.
 pub fn experiment_of(store: &dyn RunStore, settings: &Settings) -> anyhow::Result<String> {
     let Some(id) = &settings.experiment_id else { return experiment_id(store, &settings.experiment_name) };
-    let experiment =
-        store.experiment(id)?.ok_or_else(|| Usage(format!("there is no experiment with the id {id} (experiment_id, MLFLOW_EXPERIMENT_ID)")))?;
+    let experiment = store
+        .experiment(id)?
+        .ok_or_else(|| Usage(format!("there is no experiment with the id {id} (experiment_id, MLFLOW_EXPERIMENT_ID)")))?;
     // The default name is no choice of anybody's.
     if settings.experiment_name != Settings::default().experiment_name && settings.experiment_name != experiment.name {
         let message = format!(

@@ -51,8 +51,15 @@ pub struct TrainedModel {
 pub struct OfTrainedModel;
 
 impl Sections for OfTrainedModel {
-    const SECTIONS: &'static [&'static Section] =
-        &[&model::SECTION, &dataset::SECTION, &machine::SECTION, &storage::SECTION, &tracking_section::SECTION, &connection::SECTION, &output::SECTION];
+    const SECTIONS: &'static [&'static Section] = &[
+        &model::SECTION,
+        &dataset::SECTION,
+        &machine::SECTION,
+        &storage::SECTION,
+        &tracking_section::SECTION,
+        &connection::SECTION,
+        &output::SECTION,
+    ];
 }
 
 impl Which {

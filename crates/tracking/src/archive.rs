@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anmok_protocol::search::{Clause, TextTest};
 use anmok_protocol::{
-    ApiError, ArtifactPath, Batch, Experiment, ExperimentTag, Metric, RUN_NAME_TAG, Run, RunFilter, RunInputs, RunTag,
-    limits,
+    ApiError, ArtifactPath, Batch, Experiment, ExperimentTag, Metric, RUN_NAME_TAG, Run, RunFilter, RunInputs, RunTag, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -287,7 +286,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (store(folder.path(), "one.db"), store(folder.path(), "other.db"));
         let experiment_id = one.create_experiment(&NewExperiment { name: "비전".into(), ..NewExperiment::default() }).unwrap();
-        let new = NewRun { experiment_id, user_id: "jiwoo".into(), start_time: 5, tags: vec![RunTag::new("host", "a")], ..NewRun::default() };
+        let new =
+            NewRun { experiment_id, user_id: "jiwoo".into(), start_time: 5, tags: vec![RunTag::new("host", "a")], ..NewRun::default() };
         let run = one.create_run(&new).unwrap();
         let run_id = &run.info.run_id;
         let mut metrics: Vec<Metric> = (0..1000).map(|step| Metric::new("loss", step as f64 / 3.0, 9, step)).collect();
@@ -296,7 +296,8 @@ mod tests {
         let params = (0..99).map(|index| Param::new(format!("p{index:02}"), "x\"\n한")).collect();
         one.log_batch(run_id, &Batch { metrics, params, tags: vec![] }).unwrap();
         let text = |text: &str| text.to_owned();
-        let dataset = Dataset { name: text("C"), digest: text("d"), source_type: text("local"), source: text("s"), schema: None, profile: None };
+        let dataset =
+            Dataset { name: text("C"), digest: text("d"), source_type: text("local"), source: text("s"), schema: None, profile: None };
         one.log_inputs(run_id, &RunInputs::datasets(vec![DatasetInput { tags: vec![], dataset }])).unwrap();
         let artifacts = one.artifacts(&run.info.artifact_uri).unwrap();
         artifacts.put_bytes(&ArtifactPath::parse("a/b/c.bin").unwrap(), &[7; 100_000]).unwrap();

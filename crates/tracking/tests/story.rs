@@ -12,8 +12,8 @@ use anmok_protocol::{
 };
 use anmok_server::{Options, Shutdown};
 use anmok_tracking::{
-    ArtifactOptions, ExperimentQuery, NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, RunWriter, StoreOptions, TrackingError, now_ms,
-    open, open_store,
+    ArtifactOptions, ExperimentQuery, NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, RunWriter, StoreOptions,
+    TrackingError, now_ms, open, open_store,
 };
 
 #[test]
@@ -42,7 +42,10 @@ fn http() {
     let folder = tempfile::tempdir().unwrap();
     let options = StoreOptions {
         artifact_root: Some("mlflow-artifacts:/".into()),
-        artifacts: ArtifactOptions { destination: Some(folder.path().join("artifacts").display().to_string()), ..ArtifactOptions::default() },
+        artifacts: ArtifactOptions {
+            destination: Some(folder.path().join("artifacts").display().to_string()),
+            ..ArtifactOptions::default()
+        },
         ..StoreOptions::default()
     };
     let behind = open_store(&format!("sqlite:///{}", folder.path().join("anmok.db").display()), &options).unwrap();

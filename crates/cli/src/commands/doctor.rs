@@ -29,7 +29,8 @@ pub struct Doctor {
 struct OfDoctor;
 
 impl Sections for OfDoctor {
-    const SECTIONS: &'static [&'static Section] = &[&machine_section::SECTION, &storage::SECTION, &tracking::SECTION, &connection::SECTION, &output::SECTION];
+    const SECTIONS: &'static [&'static Section] =
+        &[&machine_section::SECTION, &storage::SECTION, &tracking::SECTION, &connection::SECTION, &output::SECTION];
 }
 
 /// How a finding is meant.

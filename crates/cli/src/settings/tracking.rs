@@ -72,12 +72,10 @@ pub const SECTION: Section = Section {
 pub const OF_TRAINING: Section = Section {
     title: "A run made elsewhere",
     of_recipe: false,
-    settings: &[
-        setting(
-            "run_id",
-            "Train in this run, which was made elsewhere and has nothing logged to it yet",
-            &Optional { field: |s| &mut s.run_id, kind: Kind::Text, noun: "RUN", what: "a run's id", absent: "a new run is made" },
-        )
-        .with_variables(&["MLFLOW_RUN_ID"]),
-    ],
+    settings: &[setting(
+        "run_id",
+        "Train in this run, which was made elsewhere and has nothing logged to it yet",
+        &Optional { field: |s| &mut s.run_id, kind: Kind::Text, noun: "RUN", what: "a run's id", absent: "a new run is made" },
+    )
+    .with_variables(&["MLFLOW_RUN_ID"])],
 };

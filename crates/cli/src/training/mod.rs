@@ -236,9 +236,12 @@ fn new_run(store: &dyn RunStore, settings: &Settings, command: &str) -> anyhow::
 
 /// A run that was made elsewhere (a scheduler, `mlflow run`), taken over.
 fn given_run(store: &dyn RunStore, run_id: &str, command: &str) -> anyhow::Result<Run> {
-    let run = store.run(run_id)?.with_context(|| format!("there is no run {run_id} (run_id, MLFLOW_RUN_ID): unset it to make a new run"))?;
+    let run =
+        store.run(run_id)?.with_context(|| format!("there is no run {run_id} (run_id, MLFLOW_RUN_ID): unset it to make a new run"))?;
     if !run.data.metrics.is_empty() {
-        bail!("run {run_id} (run_id, MLFLOW_RUN_ID) has metrics already: go on with it by --resume {run_id}, or unset it to make a new run");
+        bail!(
+            "run {run_id} (run_id, MLFLOW_RUN_ID) has metrics already: go on with it by --resume {run_id}, or unset it to make a new run"
+        );
     }
     store.update_run(run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
     // Who made the run may have said better where it comes from.

@@ -71,7 +71,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_an_address_is_refused_without_its_password() {
-        for text in ["http://", "http://u:secret@", "http://u:secret@host:port", "http://u:secret@host/?a=b", "http://host#x", "http://a b/"] {
+        for text in
+            ["http://", "http://u:secret@", "http://u:secret@host:port", "http://u:secret@host/?a=b", "http://host#x", "http://a b/"]
+        {
             let error = Address::parse(text).unwrap_err().to_string();
             assert!(error.contains("write http(s)://host:port"), "{text}: {error}");
             assert!(!error.contains("secret"), "{error}");

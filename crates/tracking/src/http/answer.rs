@@ -53,9 +53,10 @@ pub(super) fn judged(mut response: Response<Body>) -> Result<Response<Body>, Fai
         403 if refusal.is_none() && words.contains("Host header") => {
             Failure::fixed(answered, "start it with --allowed-hosts and the name it is called by in MLFLOW_TRACKING_URI")
         }
-        403 if refusal.is_none() => {
-            Failure::fixed(answered, "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN, and what they may do")
-        }
+        403 if refusal.is_none() => Failure::fixed(
+            answered,
+            "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN, and what they may do",
+        ),
         413 if refusal.is_none() => {
             Failure::fixed(answered, "allow larger bodies in the proxy before the server (nginx: client_max_body_size)")
         }
@@ -87,7 +88,8 @@ pub(super) fn json<T: DeserializeOwned>(response: Response<Body>) -> Result<T, F
         if error.is_eof() && body.trim_ascii_start().starts_with(b"{") {
             return Failure::passing("answered with JSON that ends too early", "try again later", true);
         }
-        let what = if error.is_data() { format!("with JSON that is not MLflow's ({error})") } else { format!("with no JSON: {}", shown(&body)) };
+        let what =
+            if error.is_data() { format!("with JSON that is not MLflow's ({error})") } else { format!("with no JSON: {}", shown(&body)) };
         Failure::strange(format!("answered {status} {what}"))
     })
 }

@@ -36,7 +36,8 @@ struct Version {
 
 impl Download {
     pub fn open(connection: Arc<Connection>, url: String) -> Result<Self, TrackingError> {
-        let response = connection.persist(DOING, &Again::Safe, || connection.send(Method::Get, &url, &[(ACCEPT_ENCODING.as_str(), "identity")], ()))?;
+        let response = connection
+            .persist(DOING, &Again::Safe, || connection.send(Method::Get, &url, &[(ACCEPT_ENCODING.as_str(), "identity")], ()))?;
         let version = Version { etag: text(&response, &ETAG), size: text(&response, &CONTENT_LENGTH).and_then(|size| size.parse().ok()) };
         Ok(Self { connection, url, body: response.into_body().into_reader(), at: 0, version, fruitless: 0 })
     }

@@ -56,9 +56,11 @@ impl Failure {
         match error {
             Error::Io(error) => Self::of_io(error),
             Error::Rustls(error) => Self::of_tls(error),
-            Error::HostNotFound => Self::passing("cannot be found (its host name has no address)", IS_IT_THERE, false),
+            Error::HostNotFound => Self::passing("cannot be found (its name has no address)", IS_IT_THERE, false),
             Error::ConnectionFailed => Self::passing("cannot be reached", IS_IT_THERE, false),
-            Error::Timeout(Timeout::Connect | Timeout::Resolve) => Self::passing("did not let itself be connected in time", IS_IT_THERE, false),
+            Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+                Self::passing("did not let itself be connected in time", IS_IT_THERE, false)
+            }
             Error::Timeout(_) => Self::passing("did not answer in time", LONGER, true),
             Error::ConnectProxyFailed(why) => {
                 Self::new(Kind::Strange { detail: format!("is not reached: the proxy refused ({why})"), remedy: RIGHT_ADDRESS }, false)
@@ -78,6 +80,10 @@ impl Failure {
         }
         if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
             return Self::of_transport(error);
+        }
+        // The system's resolver has no kind of its own.
+        if error.to_string().starts_with("failed to lookup address") {
+            return Self::passing(format!("cannot be found ({error})"), IS_IT_THERE, false);
         }
         match error.kind() {
             ErrorKind::ConnectionRefused => Self::passing("cannot be reached (connection refused)", IS_IT_THERE, false),
@@ -107,16 +113,19 @@ impl Failure {
                     "write the name that the certificate is for in MLFLOW_TRACKING_URI",
                 )
             }
-            rustls::Error::InvalidCertificate(CertificateError::Other(why)) if why.to_string().contains("CaUsedAsEndEntity") => certificate(
-                "shows an authority's certificate as its own".into(),
-                "make the server's certificate with basicConstraints=CA:FALSE (openssl req ... -addext basicConstraints=critical,CA:FALSE)",
-            ),
+            rustls::Error::InvalidCertificate(CertificateError::Other(why)) if why.to_string().contains("CaUsedAsEndEntity") => {
+                certificate(
+                    "shows an authority's certificate as its own".into(),
+                    "make the server's certificate with basicConstraints=CA:FALSE (openssl req ... -addext basicConstraints=critical,CA:FALSE)",
+                )
+            }
             rustls::Error::InvalidCertificate(_) => {
                 certificate(format!("shows a certificate that cannot be believed ({error})"), OTHER_AUTHORITY)
             }
-            rustls::Error::InvalidMessage(_) => {
-                certificate(format!("does not speak TLS ({error})"), "write http:// instead of https:// in MLFLOW_TRACKING_URI, if that is meant")
-            }
+            rustls::Error::InvalidMessage(_) => certificate(
+                format!("does not speak TLS ({error})"),
+                "write http:// instead of https:// in MLFLOW_TRACKING_URI, if that is meant",
+            ),
             rustls::Error::AlertReceived(alert) => certificate(
                 format!("refused this client's side of TLS (alert {alert:?})"),
                 "if it asks for a client's certificate, name its file in MLFLOW_TRACKING_CLIENT_CERT_PATH",

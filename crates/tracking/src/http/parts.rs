@@ -36,7 +36,8 @@ impl Proxied {
         let target = self.path(Some(path));
         let (folder, name) = target.rsplit_once('/').unwrap_or(("", &target));
         let asked = CreateMultipartUpload { path: name.into(), num_parts: i64::try_from(size.div_ceil(part_size)).ok() };
-        let begun = self.connection.call_with_path("uploading an artifact in parts", Endpoint::CreateMultipartUpload, folder, &asked, &Again::Safe);
+        let begun =
+            self.connection.call_with_path("uploading an artifact in parts", Endpoint::CreateMultipartUpload, folder, &asked, &Again::Safe);
         let begun: CreateMultipartUploadResponse = match begun {
             Ok(begun) => begun,
             // Servers that keep artifacts in a folder say so.

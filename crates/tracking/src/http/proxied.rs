@@ -121,9 +121,8 @@ impl Proxied {
     /// As [`crate::ArtifactStore::delete`].
     pub fn delete(&self, path: &ArtifactPath) -> Result<bool, TrackingError> {
         let url = self.connection.url(Endpoint::DeleteProxiedArtifact, &self.path(Some(path)));
-        let deleted = self.connection.persist("deleting an artifact", &Again::Safe, || {
-            self.connection.send(Method::Delete, &url, &[], ()).map(drop)
-        });
+        let deleted =
+            self.connection.persist("deleting an artifact", &Again::Safe, || self.connection.send(Method::Delete, &url, &[], ()).map(drop));
         Ok(found(deleted)?.is_some())
     }
 }

@@ -38,11 +38,7 @@ impl Proxies {
             })
         };
         let exceptions = options.no_proxy.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(Exception::parse);
-        Ok(Self {
-            https: read("HTTPS_PROXY", &options.https)?,
-            http: read("HTTP_PROXY", &options.http)?,
-            exceptions: exceptions.collect(),
-        })
+        Ok(Self { https: read("HTTPS_PROXY", &options.https)?, http: read("HTTP_PROXY", &options.http)?, exceptions: exceptions.collect() })
     }
 
     /// Whether an address is reached without a proxy. This machine always is.

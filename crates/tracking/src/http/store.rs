@@ -14,15 +14,13 @@ use anmok_protocol::messages::runs::{
 };
 use anmok_protocol::routes::Endpoint;
 use anmok_protocol::search::{Clause, Comparison, Filter, NumberField};
-use anmok_protocol::{
-    Batch, Experiment, LifecycleStage, Metric, Run, RunData, RunInfo, RunInputs, RunStatus, RunTag, limits, validate,
-};
+use anmok_protocol::{Batch, Experiment, LifecycleStage, Metric, Run, RunData, RunInfo, RunInputs, RunStatus, RunTag, limits, validate};
 
 use super::address::Address;
+use super::batches;
 use super::connection::{Again, Connection, found};
 use super::options::ServerOptions;
 use super::proxied::Proxied;
-use super::batches;
 use crate::artifact::{ArtifactStore, Artifacts, uri};
 use crate::error::TrackingError;
 use crate::store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate};
@@ -120,8 +118,7 @@ impl RunStore for HttpStore {
         for tag in &new.tags {
             validate::experiment_tag(&tag.key, &tag.value)?;
         }
-        let asked =
-            CreateExperiment { name: new.name.clone(), artifact_location: new.artifact_location.clone(), tags: new.tags.clone() };
+        let asked = CreateExperiment { name: new.name.clone(), artifact_location: new.artifact_location.clone(), tags: new.tags.clone() };
         // Whoever made it meanwhile, there is an experiment of that name, which is all that was wanted.
         let made = || -> Result<_, TrackingError> {
             let active = self.experiment_by_name(&new.name)?.filter(|found| found.lifecycle_stage == LifecycleStage::Active);
@@ -243,8 +240,7 @@ impl RunStore for HttpStore {
         for input in &inputs.dataset_inputs {
             validate::dataset_input(input)?;
         }
-        let asked =
-            LogInputs { run_id: run_id.into(), datasets: inputs.dataset_inputs.clone(), models: inputs.model_inputs.clone() };
+        let asked = LogInputs { run_id: run_id.into(), datasets: inputs.dataset_inputs.clone(), models: inputs.model_inputs.clone() };
         self.connection.call("logging what a run reads", Endpoint::LogInputs, &asked, &Again::Safe).map(|Empty {}| ())
     }
 

@@ -43,10 +43,8 @@ fn owned(certificates: &[CertificateDer]) -> Vec<Certificate<'static>> {
 
 fn certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TrackingError> {
     let refuse = |error: &dyn std::fmt::Display| refused(name, path, format!("its certificates cannot be read: {error}"));
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .map_err(|error| refuse(&error))?
-        .collect::<Result<_, _>>()
-        .map_err(|error| refuse(&error))?;
+    let found: Vec<_> =
+        CertificateDer::pem_file_iter(path).map_err(|error| refuse(&error))?.collect::<Result<_, _>>().map_err(|error| refuse(&error))?;
     if found.is_empty() { Err(refuse(&"there is none in PEM form (-----BEGIN CERTIFICATE-----)")) } else { Ok(found) }
 }
 

@@ -90,7 +90,11 @@ fn offer(bucket: &str) -> Act {
 }
 
 fn in_parts() -> ServerOptions {
-    ServerOptions { multipart: MultipartOptions { enabled: true, minimum_file_size: 15, chunk_size: 10 }, token: Some("secret".into()), ..impatient() }
+    ServerOptions {
+        multipart: MultipartOptions { enabled: true, minimum_file_size: 15, chunk_size: 10 },
+        token: Some("secret".into()),
+        ..impatient()
+    }
 }
 
 #[test]
@@ -126,9 +130,13 @@ fn a_bucket_out_of_reach_leaves_the_way_through_the_server() {
     let method = |line: &String| line.split('?').next().unwrap().rsplit_once("mlflow-artifacts/").unwrap().1.to_owned();
     let asked: Vec<String> = server.lines().iter().map(method).collect();
     let rest = "7/r/artifacts";
-    assert_eq!(asked, [format!("mpu/create/{rest}"), format!("mpu/abort/{rest}"), format!("artifacts/{rest}/big"), format!("artifacts/{rest}/big2")]);
+    assert_eq!(
+        asked,
+        [format!("mpu/create/{rest}"), format!("mpu/abort/{rest}"), format!("artifacts/{rest}/big"), format!("artifacts/{rest}/big2")]
+    );
 
-    let unsupported = r#"{"error_code": "NOT_IMPLEMENTED", "message": "Multipart upload is not supported for the current artifact repository"}"#;
+    let unsupported =
+        r#"{"error_code": "NOT_IMPLEMENTED", "message": "Multipart upload is not supported for the current artifact repository"}"#;
     let server = Scripted::start([status("501 Not Implemented", "", unsupported), ok("{}")]);
     store_with(&server.url, in_parts()).artifacts(URI).unwrap().put_file(&path("big"), &file).unwrap();
     assert_eq!(server.asked()[1].body, b"0123456789abcdef");

@@ -11,7 +11,12 @@ use anmok_tracking::{RunStore, ServerOptions, StoreOptions, TrackingError, open}
 
 /// Options that wait for nothing.
 fn impatient() -> ServerOptions {
-    ServerOptions { backoff_factor: Duration::ZERO, backoff_jitter: Duration::ZERO, timeout: Duration::from_secs(5), ..ServerOptions::default() }
+    ServerOptions {
+        backoff_factor: Duration::ZERO,
+        backoff_jitter: Duration::ZERO,
+        timeout: Duration::from_secs(5),
+        ..ServerOptions::default()
+    }
 }
 
 fn store(url: &str) -> Box<dyn RunStore> {

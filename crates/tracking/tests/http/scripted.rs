@@ -113,7 +113,9 @@ fn read<S: Read + Write>(stream: &mut BufReader<S>, connection: usize) -> Option
         }
         head.push_str(&line);
     }
-    let value = |name: &str| head.lines().find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name))).map(|(_, value)| value);
+    let value = |name: &str| {
+        head.lines().find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name))).map(|(_, value)| value)
+    };
     if value("expect").is_some() {
         stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }

@@ -29,7 +29,11 @@ fn what_can_pass_is_sent_again_until_it_has() {
     let whole = answer("200 OK", "Content-Type: application/json\r\n", "{\"a\": [1, 2, 3]}");
     let server = Scripted::start([
         ok(EXPERIMENT),
-        status("500 Internal Server Error", "Content-Type: application/json\r\n", r#"{"error_code": "INTERNAL_ERROR", "message": "locked"}"#),
+        status(
+            "500 Internal Server Error",
+            "Content-Type: application/json\r\n",
+            r#"{"error_code": "INTERNAL_ERROR", "message": "locked"}"#,
+        ),
         status("502 Bad Gateway", "Content-Type: text/html\r\n", "<html><title>502 Bad Gateway</title></html>"),
         status("200 OK", "Content-Type: text/html\r\n", "<html><title>Maintenance</title></html>"),
         Act::Cut(vec![]),
@@ -65,8 +69,7 @@ fn retries_end_and_say_so() {
     let store = store(&server.url);
     store.experiment("7").unwrap();
     let (message, can_pass) = trouble(store.log_batch("r", &one_metric()));
-    let expected =
-        format!("logging to a run: {} answered 503 Service Unavailable: busy[31m back soon; try again later", server.url);
+    let expected = format!("logging to a run: {} answered 503 Service Unavailable: busy[31m back soon; try again later", server.url);
     assert_eq!((message, can_pass, server.asked().len()), (expected, true, 1 + 8));
 }
 

@@ -32,7 +32,9 @@ enum RunsCommand {
     #[command(after_help = "Examples:\n  anmok runs compare 3f2a 91bc\n  anmok runs compare 3f2a 91bc --all")]
     Compare(compare::Compare),
     /// Write runs into folders, with metrics and artifacts
-    #[command(after_help = "Examples:\n  anmok runs export 3f2a 91bc --out carried\n  anmok runs import carried/* --tracking-uri http://127.0.0.1:5000")]
+    #[command(
+        after_help = "Examples:\n  anmok runs export 3f2a 91bc --out carried\n  anmok runs import carried/* --tracking-uri http://127.0.0.1:5000"
+    )]
     Export(carry::Export),
     /// Make runs of folders that `anmok runs export` has written, in this or another store
     Import(carry::Import),
