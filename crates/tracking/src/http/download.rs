@@ -35,11 +35,18 @@ struct Version {
 }
 
 impl Download {
-    pub fn open(connection: Arc<Connection>, url: String) -> Result<Self, TrackingError> {
-        let response = connection
-            .persist(DOING, &Again::Safe, || connection.send(Method::Get, &url, &[(ACCEPT_ENCODING.as_str(), "identity")], ()))?;
+    /// `None` if there is none, by what `absent` finds out where the server has failed.
+    pub fn open(
+        connection: Arc<Connection>,
+        url: String,
+        absent: &dyn Fn() -> Result<bool, TrackingError>,
+    ) -> Result<Option<Self>, TrackingError> {
+        let look_up = || -> Result<Option<Option<Response<Body>>>, TrackingError> { Ok(absent()?.then_some(None)) };
+        let headers = [(ACCEPT_ENCODING.as_str(), "identity")];
+        let opened = connection.persist(DOING, &Again::Unless(&look_up), || connection.send(Method::Get, &url, &headers, ()).map(Some))?;
+        let Some(response) = opened else { return Ok(None) };
         let version = Version { etag: text(&response, &ETAG), size: text(&response, &CONTENT_LENGTH).and_then(|size| size.parse().ok()) };
-        Ok(Self { connection, url, body: response.into_body().into_reader(), at: 0, version, fruitless: 0 })
+        Ok(Some(Self { connection, url, body: response.into_body().into_reader(), at: 0, version, fruitless: 0 }))
     }
 
     /// Asks for the rest.

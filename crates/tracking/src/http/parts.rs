@@ -54,10 +54,8 @@ impl Proxied {
             return Ok(false);
         };
         let asked = CompleteMultipartUpload { path: name.into(), upload_id: begun.upload_id, parts };
-        let complete = || -> Result<_, TrackingError> {
-            let listed = self.list(path.as_str().rsplit_once('/').map(|(folder, _)| ArtifactPath::parse(folder)).transpose()?.as_ref())?;
-            Ok(listed.iter().any(|listed| listed.path == path.as_str() && listed.file_size == Some(size)).then_some(Empty {}))
-        };
+        let complete =
+            || -> Result<_, TrackingError> { Ok(self.listed(path)?.filter(|listed| listed.file_size == Some(size)).map(|_| Empty {})) };
         let endpoint = Endpoint::CompleteMultipartUpload;
         self.connection.call_with_path("completing an upload in parts", endpoint, folder, &asked, &Again::Unless(&complete))?;
         Ok(true)

@@ -92,8 +92,16 @@ impl Proxied {
     /// As [`crate::ArtifactStore::open_file`].
     pub fn open_file(&self, path: &ArtifactPath) -> Result<Option<Box<dyn Read + Send>>, TrackingError> {
         let url = self.connection.url(Endpoint::DownloadProxiedArtifact, &self.path(Some(path)));
-        let opened = found(Download::open(Arc::clone(&self.connection), url))?;
+        // MLflow 2 answers 500 for a file that is not there, which looks as if it could pass.
+        let absent = || Ok(self.listed(path)?.is_none());
+        let opened = found(Download::open(Arc::clone(&self.connection), url, &absent))?.flatten();
         Ok(opened.map(|download| Box::new(download) as Box<dyn Read + Send>))
+    }
+
+    /// The file as its folder's listing has it.
+    pub(super) fn listed(&self, path: &ArtifactPath) -> Result<Option<FileInfo>, TrackingError> {
+        let folder = path.as_str().rsplit_once('/').map(|(folder, _)| ArtifactPath::parse(folder)).transpose()?;
+        Ok(self.list(folder.as_ref())?.into_iter().find(|file| file.path == path.as_str() && !file.is_dir))
     }
 
     /// As [`crate::ArtifactStore::list`].

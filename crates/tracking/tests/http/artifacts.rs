@@ -65,6 +65,25 @@ fn a_download_goes_on_where_it_was_cut() {
     assert!(got.unwrap_err().to_string().contains("another file"));
 }
 
+/// As MLflow 2 answers for a file that is not there.
+#[test]
+fn a_file_that_is_not_there_is_not_asked_for_again_and_again() {
+    let failed = || status("500 Internal Server Error", "", r#"{"error_code": "INTERNAL_ERROR", "message": "No such file or directory"}"#);
+    let server = Scripted::start([ok(EXPERIMENT), failed(), ok("{}")]);
+    let store = store(&server.url);
+    store.experiment("7").unwrap();
+    assert!(store.artifacts(URI).unwrap().open_file(&path("m/x")).unwrap().is_none());
+    assert_eq!(server.lines()[2], "GET /api/2.0/mlflow-artifacts/artifacts?path=7%2Fr%2Fartifacts%2Fm");
+    // One that is there is.
+    let there = r#"{"files": [{"path": "x", "is_dir": false, "file_size": 2}]}"#;
+    let server = Scripted::start([ok(EXPERIMENT), failed(), ok(there), status("200 OK", "", "hi")]);
+    let store = store_with(&server.url, impatient());
+    store.experiment("7").unwrap();
+    let mut text = String::new();
+    store.artifacts(URI).unwrap().open_file(&path("m/x")).unwrap().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "hi");
+}
+
 #[test]
 fn listings_hold_names_and_no_ways_out() {
     let listed = json!({ "files": [
