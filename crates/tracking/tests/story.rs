@@ -5,6 +5,7 @@ mod postgres;
 use std::fs;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anmok_protocol::{
     ArtifactPath, Batch, DATASET_CONTEXT_TAG, Dataset, DatasetInput, ErrorCode, ExperimentTag, FileInfo, InputTag, LifecycleStage, Metric,
@@ -61,11 +62,15 @@ fn http() {
     server.join().unwrap().unwrap();
 }
 
-/// MLflow's server on a new database. Its words differ here and there, which is no fault: read what fails.
+/// Whether refusals are compared by their code alone: MLflow's own words end with its database's.
+static CODES_ALONE: AtomicBool = AtomicBool::new(false);
+
+/// MLflow's server on a new database.
 #[test]
 #[ignore = "asks the server that ANMOK_TEST_TRACKING_URI names"]
 #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
 fn official() {
+    CODES_ALONE.store(true, Ordering::Relaxed);
     let store: Arc<dyn RunStore> = Arc::from(open(&std::env::var("ANMOK_TEST_TRACKING_URI").unwrap(), &StoreOptions::default()).unwrap());
     story(&store);
 }
@@ -355,6 +360,7 @@ fn metrics(points: &[Metric]) -> Batch {
 
 fn assert_refused<T: std::fmt::Debug>(result: Result<T, TrackingError>, code: ErrorCode, message: &str) {
     match result {
+        Err(TrackingError::Refused(error)) if CODES_ALONE.load(Ordering::Relaxed) => assert_eq!(error.code, code, "{message}"),
         Err(TrackingError::Refused(error)) => assert_eq!((error.code, error.message.as_str()), (code, message)),
         other => panic!("expected a refusal with {message:?}, got {other:?}"),
     }

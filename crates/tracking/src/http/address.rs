@@ -30,8 +30,9 @@ impl Address {
             return Err(refuse("an address has no '?' and no '#'; write http(s)://host:port".into()));
         }
         let (user, host) = authority.as_str().rsplit_once('@').map_or((None, authority.as_str()), |(user, host)| (Some(user), host));
-        if authority.host().is_empty() || host.ends_with(':') {
-            return Err(refuse("it names no host or no port; write http(s)://host:port".into()));
+        let names_port = host.trim_start_matches(authority.host()).starts_with(':');
+        if authority.host().is_empty() || (names_port && authority.port_u16().is_none()) {
+            return Err(refuse("it names no host, or a port that is none; write http(s)://host:port".into()));
         }
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let credentials = user.map(|user| {
