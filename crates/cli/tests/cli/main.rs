@@ -5,6 +5,7 @@
 //! - `training`: a run from its start to a prediction
 //! - `resuming`: signals, kill -9, and going on
 //! - `bad_input`: what must be refused, with its message
+//! - `server_faults`: the tracking server when things break
 //! - `bench`: benchmarks, but for the speed
 
 // The tests look at PATH, to start programs.
@@ -14,5 +15,6 @@ mod bad_input;
 mod bench;
 mod resuming;
 mod sandbox;
+mod server_faults;
 mod settings;
 mod training;
