@@ -1,58 +1,14 @@
 //! `anmok server` when things break: kill -9 under load, many clients, slow clients, two servers on one file, a full disk,
 //! an S3 server that is away.
 
-use super::sandbox::Sandbox;
+use super::sandbox::{Sandbox, Server};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// The real server on a free port; it is killed with its value.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(sandbox: &Sandbox, arguments: &str) -> Self {
-        let mut command = sandbox.command(env!("CARGO_BIN_EXE_anmok"));
-        command.args("server --port 0".split(' ')).args(arguments.split_whitespace());
-        Self::of(command)
-    }
-
-    fn of(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("the server starts");
-        let mut log = BufReader::new(child.stderr.take().expect("piped"));
-        let mut said = String::new();
-        let url = loop {
-            let begin = said.len();
-            assert_ne!(log.read_line(&mut said).expect("its log"), 0, "it ended early: {said}");
-            if let Some((_, rest)) = said[begin..].split_once("listening at ") {
-                break rest.split(',').next().unwrap().to_owned();
-            }
-        };
-        // A pipe that nobody reads would stop the server once it is full.
-        std::thread::spawn(move || log.read_to_end(&mut vec![]));
-        Self { child, url }
-    }
-
-    fn kill(&mut self) {
-        // SIGKILL.
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
 
 /// One client with one kept connection.
 struct Client {
