@@ -4,7 +4,7 @@
 use super::sandbox::{Sandbox, Server};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
