@@ -35,11 +35,11 @@ def environment() -> dict:
     return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "ANMOK_"))}
 
 
-def official(python: str, folder: pathlib.Path, database: str, artifacts: Artifacts):
+def official(python: str, folder: pathlib.Path, database: str, artifacts: Artifacts | None = None):
     """MLflow's own server with one worker, as fast and as plain as it comes; gives its address."""
     settings = {
         **environment(),
-        **artifacts.settings,
+        **(artifacts.settings if artifacts else {}),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # Jobs are of language models: a second process, of which nothing is asked.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -49,22 +49,30 @@ def official(python: str, folder: pathlib.Path, database: str, artifacts: Artifa
     return serving([python, "-m", "mlflow", "server", "--workers", "1"], folder, database, artifacts, settings)
 
 
-def anmok(binary: str, folder: pathlib.Path, database: str, artifacts: Artifacts):
+def anmok(binary: str, folder: pathlib.Path, database: str, artifacts: Artifacts | None = None, options: tuple = ()):
     """Our server; gives its address."""
-    settings = {**environment(), **artifacts.settings}
-    return serving([binary, "server"], folder, database.replace("+psycopg2", ""), artifacts, settings)
+    settings = {**environment(), **(artifacts.settings if artifacts else {})}
+    return serving([binary, "server", *options], folder, database.replace("+psycopg2", ""), artifacts, settings)
+
+
+class Address(str):
+    """Where a server answers, and the process (with its group) that does."""
+
+    process: subprocess.Popen
 
 
 @contextlib.contextmanager
-def serving(command: list[str], folder: pathlib.Path, database: str, artifacts: Artifacts, settings: dict):
+def serving(command: list[str], folder: pathlib.Path, database: str, artifacts: Artifacts | None, settings: dict):
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    options = ["--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", database, "--artifacts-destination", artifacts.destination]
+    destination = artifacts.destination if artifacts else str(folder / "artifacts")
+    options = ["--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", database, "--artifacts-destination", destination]
     with (folder / "server.log").open("w") as log:
         # A session of its own, so that its workers can be ended with it.
         process = subprocess.Popen(command + options, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True)
         try:
-            uri = f"http://127.0.0.1:{port}"
+            uri = Address(f"http://127.0.0.1:{port}")
+            uri.process = process
             wait_for(f"{uri}/health", process, folder / "server.log")
             yield uri
         finally:
@@ -105,22 +113,25 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def databases(postgresql: bool, folder: pathlib.Path):
-    """Gives a function from a server's name to the address of a new, empty database."""
+def databases(postgresql: bool, folder: pathlib.Path, fsync: bool = False):
+    """Gives a function from a name to the address of a database, new and empty where the name is new."""
     if not postgresql:
         yield lambda name: f"sqlite:///{folder / name}.db"
         return
-    with postgresql_server(folder / "postgresql") as (programs, port):
+    there = set()
+    with postgresql_server(folder / "postgresql", fsync) as (programs, port):
 
         def made(name: str) -> str:
-            subprocess.run([f"{programs}/createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", name], check=True)
+            if name not in there:
+                subprocess.run([f"{programs}/createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", name], check=True)
+                there.add(name)
             return f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/{name}"
 
         yield made
 
 
 @contextlib.contextmanager
-def postgresql_server(folder: pathlib.Path):
+def postgresql_server(folder: pathlib.Path, fsync: bool):
     """A server of its own in `folder`, on a free port, that trusts whoever asks."""
     programs = postgresql_programs()
     folder.mkdir()
@@ -135,7 +146,7 @@ def postgresql_server(folder: pathlib.Path):
     data = folder / "data"
     initdb = [f"{programs}/initdb", "-D", str(data), "-U", "mlflow", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
     subprocess.run(initdb, cwd="/", check=True, stdout=subprocess.DEVNULL, **user)
-    settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "fsync=off"]
+    settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", f"fsync={'on' if fsync else 'off'}"]
     command = [f"{programs}/postgres", "-D", str(data), *(word for setting in settings for word in ("-c", setting))]
     server = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **user)
     try:

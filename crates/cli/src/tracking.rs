@@ -16,6 +16,7 @@ pub fn open(settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
         durability: settings.durability,
         artifact_root: Some(settings.default_artifact_root.clone()),
         artifacts: ArtifactOptions { destination: None, s3: settings.s3.clone() },
+        server: settings.connection.clone(),
         ..StoreOptions::default()
     };
     let store = anmok_tracking::open(&settings.tracking_uri, &options)?;
@@ -34,6 +35,23 @@ pub fn experiments(store: &dyn RunStore) -> anyhow::Result<Vec<anmok_protocol::E
             None => return Ok(all),
         }
     }
+}
+
+/// The experiment that a new run belongs to: MLflow's rules for MLFLOW_EXPERIMENT_NAME and MLFLOW_EXPERIMENT_ID.
+pub fn experiment_of(store: &dyn RunStore, settings: &Settings) -> anyhow::Result<String> {
+    let Some(id) = &settings.experiment_id else { return experiment_id(store, &settings.experiment_name) };
+    let experiment = store
+        .experiment(id)?
+        .ok_or_else(|| Usage(format!("there is no experiment with the id {id} (experiment_id, MLFLOW_EXPERIMENT_ID)")))?;
+    // The default name is no choice of anybody's.
+    if settings.experiment_name != Settings::default().experiment_name && settings.experiment_name != experiment.name {
+        let message = format!(
+            "experiment_id = {id} (MLFLOW_EXPERIMENT_ID) is the experiment {:?}, and experiment_name = {:?} another one: unset one of them",
+            experiment.name, settings.experiment_name
+        );
+        return Err(Usage(message).into());
+    }
+    Ok(experiment.experiment_id)
 }
 
 /// The id of the experiment of this name, which is made if it does not exist.

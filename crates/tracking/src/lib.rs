@@ -9,12 +9,16 @@
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
 //! - `sql`: the statements, in our own schema, and the trait on top of them
 //! - `sqlite`, `postgres`: the two databases
+//! - `http`: a tracking server, ours or the official one
 //! - [`artifact`]: a run's files
+//! - [`archive`]: a run as a folder, from one store to another
 //! - [`writer`]: one run's non-blocking log
 //! - [`error`]: what can go wrong, each with what to do
 
+pub mod archive;
 pub mod artifact;
 pub mod error;
+mod http;
 mod postgres;
 pub mod registry;
 mod run_name;
@@ -27,6 +31,7 @@ pub mod writer;
 
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
 pub use error::TrackingError;
+pub use http::options::{MultipartOptions, ProxyOptions, ServerOptions};
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};

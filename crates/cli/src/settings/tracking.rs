@@ -39,7 +39,7 @@ pub const SECTION: Section = Section {
     settings: &[
         setting(
             "tracking_uri",
-            "Where runs are recorded: sqlite:///FILE",
+            "Where runs are recorded: sqlite:///FILE, postgresql://HOST/DATABASE, or a server's http(s)://HOST:PORT",
             &Text { field: |s| &mut s.tracking_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
         )
         .with_variables(&["MLFLOW_TRACKING_URI"]),
@@ -54,10 +54,28 @@ pub const SECTION: Section = Section {
         )
         .with_variables(&["MLFLOW_EXPERIMENT_NAME", "EXPERIMENT_NAME"]),
         setting(
+            "experiment_id",
+            "Experiment that a new run belongs to, by its id",
+            &Optional { field: |s| &mut s.experiment_id, kind: Kind::Text, noun: "ID", what: "an id", absent: "the name counts" },
+        )
+        .with_variables(&["MLFLOW_EXPERIMENT_ID"]),
+        setting(
             "run_name",
             "Name of a new run",
             &Optional { field: |s| &mut s.run_name, kind: Kind::Text, noun: "NAME", what: "a name", absent: "one is made up" },
         )
         .with_variables(&["MLFLOW_RUN_NAME"]),
     ],
+};
+
+/// Beside [`SECTION`], for training alone: other commands mean by `--run-id` the run that they look at.
+pub const OF_TRAINING: Section = Section {
+    title: "A run made elsewhere",
+    of_recipe: false,
+    settings: &[setting(
+        "run_id",
+        "Train in this run, which was made elsewhere and has nothing logged to it yet",
+        &Optional { field: |s| &mut s.run_id, kind: Kind::Text, noun: "RUN", what: "a run's id", absent: "a new run is made" },
+    )
+    .with_variables(&["MLFLOW_RUN_ID"])],
 };

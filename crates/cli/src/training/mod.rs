@@ -26,12 +26,12 @@ use crate::{machine, metrics_endpoint, tracking};
 use anmok_data::Splits;
 use anmok_engine::Engine;
 use anmok_engine::native::{NativeEngine, NativeOptions};
-use anmok_protocol::{Run, RunStatus};
+use anmok_protocol::{Batch, Run, RunStatus};
 use anmok_tracking::{NewRun, RunStore, RunUpdate, RunWriter, now_ms};
 use anmok_train::checkpoint::{self, CheckpointError};
 use anmok_train::run_log::RunLog;
 use anmok_train::{Checkpoint, Ending, Job, LiveFigures, Outcome};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use claim::Claim;
 use indicatif::MultiProgress;
 use resume::Resumption;
@@ -219,15 +219,35 @@ fn check_resumable(resumption: &Resumption, engine: &dyn Engine, data: &Splits, 
     }
 }
 
+/// The run to train in: a new one, or the one that the settings name.
 fn new_run(store: &dyn RunStore, settings: &Settings, command: &str) -> anyhow::Result<Run> {
+    if let Some(run_id) = &settings.run_id {
+        return given_run(store, run_id, command);
+    }
     let run = store.create_run(&NewRun {
-        experiment_id: tracking::experiment_id(store, &settings.experiment_name)?,
+        experiment_id: tracking::experiment_of(store, settings)?,
         run_name: settings.run_name.clone(),
         user_id: provenance::user(),
         start_time: now_ms(),
         tags: provenance::tags(command),
     })?;
     Ok(run)
+}
+
+/// A run that was made elsewhere (a scheduler, `mlflow run`), taken over.
+fn given_run(store: &dyn RunStore, run_id: &str, command: &str) -> anyhow::Result<Run> {
+    let run =
+        store.run(run_id)?.with_context(|| format!("there is no run {run_id} (run_id, MLFLOW_RUN_ID): unset it to make a new run"))?;
+    if !run.data.metrics.is_empty() {
+        bail!(
+            "run {run_id} (run_id, MLFLOW_RUN_ID) has metrics already: go on with it by --resume {run_id}, or unset it to make a new run"
+        );
+    }
+    store.update_run(run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
+    // Who made the run may have said better where it comes from.
+    let tags = provenance::tags(command).into_iter().filter(|tag| run.data.tag(&tag.key).is_none()).collect();
+    store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
+    store.run(run_id)?.with_context(|| format!("run {run_id} has gone"))
 }
 
 /// Marks a run that could not even begin, or that is ended at once.

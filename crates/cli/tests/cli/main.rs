@@ -5,6 +5,8 @@
 //! - `training`: a run from its start to a prediction
 //! - `resuming`: signals, kill -9, and going on
 //! - `bad_input`: what must be refused, with its message
+//! - `server_faults`: the tracking server when things break
+//! - `tracking_server`: runs on a tracking server, and what is wrong with its address
 //! - `bench`: benchmarks, but for the speed
 
 // The tests look at PATH, to start programs.
@@ -14,5 +16,7 @@ mod bad_input;
 mod bench;
 mod resuming;
 mod sandbox;
+mod server_faults;
 mod settings;
+mod tracking_server;
 mod training;
