@@ -24,7 +24,8 @@ impl Client {
 
     /// Status and answer; `None` where the connection broke.
     fn ask(&self, method: &str, path: &str, body: &[u8]) -> Option<(u16, Value)> {
-        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request =
+            ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url)).header("Content-Type", "application/json");
         let mut answer = self.agent.run(request.body(body).unwrap()).ok()?;
         let text = answer.body_mut().read_to_string().ok()?;
         Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text))))
