@@ -170,6 +170,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (model_version, key)
     );
     "#,
+    // 3. What `anmok gc` has begun to delete for good: it cannot be restored any more.
+    "
+    ALTER TABLE anmok.experiments ADD COLUMN collected SMALLINT NOT NULL DEFAULT 0;
+    ALTER TABLE anmok.runs ADD COLUMN collected SMALLINT NOT NULL DEFAULT 0;
+    ALTER TABLE anmok.logged_models ADD COLUMN collected SMALLINT NOT NULL DEFAULT 0;
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date. Several

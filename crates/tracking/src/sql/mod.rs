@@ -2,18 +2,21 @@
 //!
 //! - [`store`], [`tracking_store`], [`model_registry`]: the traits, on a [`Database`]
 //! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
+//! - [`maintenance`]: the care of the database; [`collect`]: deleting for good
 //! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
 //! - [`connection`]: what they need of a database
 //! - [`failure`]: what can go wrong with them
 //! - [`location`]: artifact locations as they are stored and shown
 //! - [`page`]: page tokens
 
+mod collect;
 mod connection;
 mod experiments;
 mod failure;
 mod history;
 mod location;
 mod logged_models;
+mod maintenance;
 mod model_registry;
 mod model_search;
 mod page;

@@ -168,6 +168,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (model_version, key)
     ) WITHOUT ROWID;
     ",
+    // 3. What `anmok gc` has begun to delete for good: it cannot be restored any more.
+    "
+    ALTER TABLE anmok_experiments ADD COLUMN collected INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE anmok_runs ADD COLUMN collected INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE anmok_logged_models ADD COLUMN collected INTEGER NOT NULL DEFAULT 0;
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date.

@@ -1,0 +1,101 @@
+//! The care of a database: deleting for good what is marked deleted, bringing the schema up to date, looking for damage.
+
+use std::time::Duration;
+
+use crate::error::TrackingError;
+
+/// A store whose database can be cared for, while servers use it.
+pub trait Maintenance: Send + Sync {
+    /// Deletes for good what was marked deleted: rows and files. What is under way and what was left is told to `report` as
+    /// it happens. An interrupted call is finished by the next one, whatever that one asks for.
+    ///
+    /// # Errors
+    /// An id that does not exist, or whose owner is not marked deleted for long enough (then nothing was done); a failure of
+    /// the database. Files that cannot be deleted are no error here: they are in [`Collected::failed`].
+    fn collect(&self, request: &CollectRequest, report: &mut dyn FnMut(&CollectEvent)) -> Result<Collected, TrackingError>;
+}
+
+/// What is to be deleted for good.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CollectRequest {
+    /// Only these; `None` is everything that is marked deleted. An experiment takes its runs and logged models with it.
+    pub only: Option<CollectIds>,
+    /// Only what was marked deleted this long ago, or longer.
+    pub older_than: Duration,
+    /// Tell what would be deleted, and delete nothing.
+    pub dry_run: bool,
+    /// Leave all files where they are.
+    pub metadata_only: bool,
+}
+
+/// Ids of what is to be deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CollectIds {
+    /// Runs.
+    pub run_ids: Vec<String>,
+    /// Experiments.
+    pub experiment_ids: Vec<String>,
+    /// Logged models.
+    pub logged_model_ids: Vec<String>,
+}
+
+/// A kind of thing that can be marked deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collectable {
+    /// A run.
+    Run,
+    /// A logged model.
+    LoggedModel,
+    /// An experiment.
+    Experiment,
+}
+
+impl Collectable {
+    /// In words.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::LoggedModel => "logged model",
+            Self::Experiment => "experiment",
+        }
+    }
+}
+
+/// Something that happened to one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectEvent {
+    /// What it is.
+    pub kind: Collectable,
+    /// Its id.
+    pub id: String,
+    /// What became of it.
+    pub outcome: CollectOutcome,
+}
+
+/// What became of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CollectOutcome {
+    /// It is gone, its files too.
+    Deleted,
+    /// It would be, without [`CollectRequest::dry_run`].
+    WouldBeDeleted,
+    /// Nothing was done to it, for this reason.
+    Kept(String),
+    /// It cannot be restored any more, but is not gone yet, for this reason; the next call tries again.
+    Failed(String),
+}
+
+/// How many things were deleted (or would be).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Runs.
+    pub runs: u64,
+    /// Logged models.
+    pub logged_models: u64,
+    /// Experiments.
+    pub experiments: u64,
+    /// Things of any kind that were kept.
+    pub kept: u64,
+    /// Things of any kind that are not gone yet.
+    pub failed: u64,
+}
