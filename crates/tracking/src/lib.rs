@@ -29,11 +29,13 @@ pub mod writer;
 
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
 pub use error::TrackingError;
-pub use maintenance::{CollectEvent, CollectIds, CollectOutcome, CollectRequest, Collectable, Collected, Maintenance};
+pub use maintenance::{
+    Check, CollectEvent, CollectIds, CollectOutcome, CollectRequest, Collectable, Collected, Maintenance, SchemaVersion,
+};
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
-pub use uri::{Durability, StoreOptions, StoreUri, open, open_store};
+pub use uri::{Durability, StoreOptions, StoreUri, open, open_store, schema_version};
 pub use writer::RunWriter;
 
 /// A store that a whole server can stand on: runs, logged models and the registry.

@@ -13,6 +13,32 @@ pub trait Maintenance: Send + Sync {
     /// An id that does not exist, or whose owner is not marked deleted for long enough (then nothing was done); a failure of
     /// the database. Files that cannot be deleted are no error here: they are in [`Collected::failed`].
     fn collect(&self, request: &CollectRequest, report: &mut dyn FnMut(&CollectEvent)) -> Result<Collected, TrackingError>;
+
+    /// Looks at everything that is stored, and says what was looked for and found. Reads the whole database.
+    ///
+    /// # Errors
+    /// A database that cannot be read.
+    fn check(&self) -> Result<Vec<Check>, TrackingError>;
+}
+
+/// Something that was looked for, and what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What is right if nothing was found.
+    pub name: &'static str,
+    /// How often it is wrong.
+    pub problems: u64,
+    /// Some of these.
+    pub examples: Vec<String>,
+}
+
+/// The versions of a database's schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// The one found; 0 is an empty database.
+    pub found: i64,
+    /// The newest that this build knows.
+    pub newest: i64,
 }
 
 /// What is to be deleted for good.

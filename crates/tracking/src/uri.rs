@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::Store;
 use crate::artifact::ArtifactOptions;
 use crate::error::TrackingError;
+use crate::maintenance::SchemaVersion;
 use crate::store::RunStore;
 use crate::{postgres, sqlite};
 
@@ -27,12 +28,28 @@ pub fn open_store(uri: &str, options: &StoreOptions) -> Result<Box<dyn Store>, T
     match uri.parse()? {
         StoreUri::Sqlite(path) => Ok(Box::new(sqlite::open(&path, options)?)),
         StoreUri::Postgres(uri) => Ok(Box::new(postgres::open(&uri, options)?)),
-        StoreUri::Http(_) => Err(TrackingError::Uri {
-            uri: without_password(uri),
-            why: "tracking to a server is not part of this build; it supports sqlite:///relative/path.db, sqlite:////absolute/path.db and \
-                  postgresql://user:password@host/database"
-                .into(),
-        }),
+        StoreUri::Http(_) => Err(no_server(uri)),
+    }
+}
+
+/// The version of the schema in the database that a tracking URI names. Nothing is changed or made.
+///
+/// # Errors
+/// As [`open`].
+pub fn schema_version(uri: &str, options: &StoreOptions) -> Result<SchemaVersion, TrackingError> {
+    match uri.parse()? {
+        StoreUri::Sqlite(path) => sqlite::schema_version(&path, options),
+        StoreUri::Postgres(uri) => postgres::schema_version(&uri, options),
+        StoreUri::Http(_) => Err(no_server(uri)),
+    }
+}
+
+fn no_server(uri: &str) -> TrackingError {
+    TrackingError::Uri {
+        uri: without_password(uri),
+        why: "tracking to a server is not part of this build; it supports sqlite:///relative/path.db, sqlite:////absolute/path.db and \
+              postgresql://user:password@host/database"
+            .into(),
     }
 }
 

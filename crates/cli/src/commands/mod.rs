@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod doctor;
 mod evaluate;
+mod gc;
 mod model;
 mod predict;
 mod quickstart;
@@ -70,6 +71,9 @@ enum Command {
     /// The tracking server: MLflow's API and web UI
     #[command(after_help = server::EXAMPLES)]
     Server(Box<server::Server>),
+    /// Delete for good what is marked deleted: runs, experiments, logged models, and their files
+    #[command(after_help = gc::EXAMPLES)]
+    Gc(gc::Gc),
     /// How fast this machine is: training steps, inference, layer by layer, the data pipeline
     Bench(bench::Bench),
     /// Settings: values and where they came from
@@ -93,6 +97,7 @@ impl Cli {
             Command::Model(command) => command.run(&surroundings),
             Command::Runs(command) => command.run(&surroundings),
             Command::Server(command) => command.run(&surroundings),
+            Command::Gc(command) => command.run(&surroundings),
             Command::Bench(command) => command.run(&surroundings),
             Command::Config(command) => command.run(&surroundings),
             Command::Doctor(command) => command.run(&surroundings),

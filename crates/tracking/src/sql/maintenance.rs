@@ -1,11 +1,16 @@
 //! [`Maintenance`] of any SQL database.
 
+use super::check;
 use super::store::{Database, SqlStore};
 use crate::error::TrackingError;
-use crate::maintenance::{CollectEvent, CollectRequest, Collected, Maintenance};
+use crate::maintenance::{Check, CollectEvent, CollectRequest, Collected, Maintenance};
 
 impl<D: Database> Maintenance for SqlStore<D> {
     fn collect(&self, request: &CollectRequest, report: &mut dyn FnMut(&CollectEvent)) -> Result<Collected, TrackingError> {
         self.collect_garbage(request, report)
+    }
+
+    fn check(&self) -> Result<Vec<Check>, TrackingError> {
+        self.database.read("checking the tracking database", |connection| check::all(connection))
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! - [`store`], [`tracking_store`], [`model_registry`]: the traits, on a [`Database`]
 //! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
-//! - [`maintenance`]: the care of the database; [`collect`]: deleting for good
+//! - [`maintenance`]: the care of the database; [`check`]: looking for damage; [`collect`]: deleting for good
 //! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
 //! - [`connection`]: what they need of a database
 //! - [`failure`]: what can go wrong with them
 //! - [`location`]: artifact locations as they are stored and shown
 //! - [`page`]: page tokens
 
+mod check;
 mod collect;
 mod connection;
 mod experiments;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::failure::{At, failure};
 use crate::error::TrackingError;
+use crate::maintenance::SchemaVersion;
 use crate::sql::Failure;
 
 /// "Anmk", in the header of every database of ours.
@@ -199,6 +200,14 @@ pub(super) fn prepare(
     let done = migrate(&transaction, migrations, found).and_then(|()| if found == 0 { first(&transaction) } else { Ok(()) });
     at.result("bringing the tracking database up to date", done)?;
     at.result(doing, transaction.commit().map_err(failure))
+}
+
+/// The version of the schema, which is left as it is.
+pub(super) fn version(connection: &mut Connection, at: &At) -> Result<SchemaVersion, TrackingError> {
+    let doing = "opening the tracking database";
+    let newest = MIGRATIONS.len() as i64;
+    let ownership = connection.transaction().and_then(|transaction| ownership(&transaction));
+    Ok(SchemaVersion { found: at.result(doing, ownership.map_err(failure))?.check(at, newest)?, newest })
 }
 
 fn migrate(connection: &Connection, migrations: &[&str], found: i64) -> Result<(), Failure> {
