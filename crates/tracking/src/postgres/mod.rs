@@ -12,11 +12,13 @@
 //! - [`connection`]: a connection as the statements of [`crate::sql`] see it
 //! - [`keys`]: the numbers of keys, agreed on by all servers
 //! - [`schema`]: tables, migrations, whose database it is
+//! - [`foreign`]: another program's database
 //! - [`failure`]: from PostgreSQL's errors to ours
 
 mod address;
 mod connection;
 mod failure;
+mod foreign;
 mod keys;
 mod pool;
 mod schema;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use self::address::Address;
 use self::connection::Session;
 use self::failure::At;
+pub(crate) use self::foreign::Foreign;
 use self::keys::Keys;
 use self::pool::{Lent, Pool};
 use crate::artifact::Artifacts;

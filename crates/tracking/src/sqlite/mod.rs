@@ -5,11 +5,13 @@
 //!
 //! - [`schema`]: tables, migrations, whose database it is
 //! - [`commit`]: the one writing connection, and group commit
+//! - [`foreign`]: another program's database
 //! - [`connection`]: a connection as the statements of [`crate::sql`] see it
 
 mod commit;
 mod connection;
 mod failure;
+mod foreign;
 mod schema;
 
 use std::path::Path;
@@ -21,6 +23,7 @@ use rusqlite::{OpenFlags, TransactionBehavior};
 use self::commit::Committer;
 use self::connection::Session;
 use self::failure::{At, failure};
+pub(crate) use self::foreign::Foreign;
 use crate::artifact::Artifacts;
 use crate::error::TrackingError;
 use crate::maintenance::SchemaVersion;
