@@ -104,6 +104,22 @@ pub enum TrackingError {
         why: String,
     },
 
+    /// A copy would mix up what is there with what comes.
+    #[error("nothing was copied: {database} already holds {what}; choose a new database for the copy")]
+    CopyConflict {
+        /// Where the copy would go.
+        database: String,
+        /// What is in the way.
+        what: String,
+    },
+
+    /// What is stored does not fit into MLflow's database.
+    #[error("nothing was exported: {what}")]
+    Export {
+        /// What does not fit.
+        what: String,
+    },
+
     /// The database belongs to some other program.
     #[error(
         "{database} is another program's database (it has the tables {tables}); it was left as it is; choose another one with the \

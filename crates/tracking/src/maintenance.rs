@@ -1,5 +1,6 @@
 //! The care of a database: deleting for good what is marked deleted, bringing the schema up to date, looking for damage.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::TrackingError;
@@ -19,6 +20,63 @@ pub trait Maintenance: Send + Sync {
     /// # Errors
     /// A database that cannot be read.
     fn check(&self) -> Result<Vec<Check>, TrackingError>;
+
+    /// Copies all of a database of MLflow's own into this one, ids kept, and compares the two at the end. Files stay where
+    /// they are. What is here already is not copied again, so that an interrupted call is finished by the next one.
+    ///
+    /// # Errors
+    /// A source that is not MLflow's or whose schema is not known; experiments or registered models here that are others
+    /// under the same id or name (then nothing was copied); a failure of one of the databases.
+    fn import_mlflow(&self, source: &str, report: &mut dyn FnMut(&CopyProgress)) -> Result<Copied, TrackingError>;
+
+    /// Copies all of this database into one that MLflow itself has made and that holds nothing but the experiment Default, in
+    /// one transaction, and compares the two before its end.
+    ///
+    /// # Errors
+    /// A target that is not MLflow's, whose schema is not known, or that holds something; values that it cannot hold (by
+    /// name); a failure of one of the databases. The target is then as it was.
+    fn export_mlflow(&self, target: &str, report: &mut dyn FnMut(&CopyProgress)) -> Result<Copied, TrackingError>;
+}
+
+/// How far a copy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyProgress {
+    /// Runs that are copied.
+    pub runs: u64,
+    /// Of how many.
+    pub all_runs: u64,
+    /// Rows of all tables.
+    pub rows: u64,
+}
+
+/// What was copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// MLflow's database.
+    pub database: String,
+    /// The state of its schema.
+    pub revision: String,
+    /// Rows of each table.
+    pub rows: BTreeMap<String, u64>,
+    /// What was odd.
+    pub problems: Vec<CopyProblem>,
+    /// Kinds of things that the other side does not have, and how many there are.
+    pub not_copied: Vec<(String, u64)>,
+    /// What is not the same on both sides, in words; empty after a copy that is whole.
+    pub differences: Vec<String>,
+}
+
+/// A kind of odd value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyProblem {
+    /// Where, what is odd, and what was made of it.
+    pub what: String,
+    /// Whether rows were left out for it.
+    pub lost: bool,
+    /// How often.
+    pub count: u64,
+    /// Some of the rows.
+    pub examples: Vec<String>,
 }
 
 /// Something that was looked for, and what was found.

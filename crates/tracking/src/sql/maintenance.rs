@@ -1,9 +1,9 @@
 //! [`Maintenance`] of any SQL database.
 
-use super::check;
+use super::{check, mlflow};
 use super::store::{Database, SqlStore};
 use crate::error::TrackingError;
-use crate::maintenance::{Check, CollectEvent, CollectRequest, Collected, Maintenance};
+use crate::maintenance::{Check, CollectEvent, CollectRequest, Collected, Copied, CopyProgress, Maintenance};
 
 impl<D: Database> Maintenance for SqlStore<D> {
     fn collect(&self, request: &CollectRequest, report: &mut dyn FnMut(&CollectEvent)) -> Result<Collected, TrackingError> {
@@ -12,5 +12,13 @@ impl<D: Database> Maintenance for SqlStore<D> {
 
     fn check(&self) -> Result<Vec<Check>, TrackingError> {
         self.database.read("checking the tracking database", |connection| check::all(connection))
+    }
+
+    fn import_mlflow(&self, source: &str, report: &mut dyn FnMut(&CopyProgress)) -> Result<Copied, TrackingError> {
+        mlflow::import(self, source, report)
+    }
+
+    fn export_mlflow(&self, target: &str, report: &mut dyn FnMut(&CopyProgress)) -> Result<Copied, TrackingError> {
+        mlflow::export(self, target, report)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! - [`store`], [`tracking_store`], [`model_registry`]: the traits, on a [`Database`]
 //! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
-//! - [`maintenance`]: the care of the database; [`check`]: looking for damage; [`collect`]: deleting for good
+//! - [`maintenance`]: the care of the database; [`check`]: looking for damage; [`collect`]: deleting for good; [`mlflow`]: copying
+//!   MLflow's own database in, and back into one
 //! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
 //! - [`connection`]: what they need of a database
 //! - [`failure`]: what can go wrong with them
@@ -18,6 +19,7 @@ mod history;
 mod location;
 mod logged_models;
 mod maintenance;
+mod mlflow;
 mod model_registry;
 mod model_search;
 mod page;

@@ -94,6 +94,8 @@ pub(super) struct Reading {
     pub no_nul: bool,
     /// Where relative locations start.
     pub folder: PathBuf,
+    /// Leave locations as they are.
+    pub as_they_are: bool,
 }
 
 impl Reading {
@@ -179,7 +181,7 @@ impl Reading {
     /// was started.
     fn location(&self, text: String) -> (Cell, Option<String>) {
         let is_whole = text.is_empty() || text.starts_with('/') || text.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));
-        if is_whole {
+        if is_whole || self.as_they_are {
             return (Cell::Text(text), None);
         }
         let whole = file_uri(&self.folder.join(text.trim_start_matches("./")));
