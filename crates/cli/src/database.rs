@@ -24,10 +24,17 @@ pub fn open_existing(resolved: &Resolved) -> anyhow::Result<Box<dyn Store>> {
 
 /// An error for a file that does not exist.
 pub fn require_existing(uri: &str) -> anyhow::Result<()> {
-    if let StoreUri::Sqlite(path) = uri.parse()?
-        && !path.exists()
-    {
-        return Err(Usage(format!("there is no database {}: name the server's with --backend-store-uri", path.display())).into());
+    require(uri, ": name the server's with --backend-store-uri")
+}
+
+/// The same for a file that is not the settings'.
+pub fn require_existing_file(uri: &str) -> anyhow::Result<()> {
+    require(uri, "")
+}
+
+fn require(uri: &str, remedy: &str) -> anyhow::Result<()> {
+    match uri.parse()? {
+        StoreUri::Sqlite(path) if !path.is_file() => Err(Usage(format!("there is no database {}{remedy}", path.display())).into()),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod config;
 mod data;
+mod db;
 mod doctor;
 mod evaluate;
 mod gc;
@@ -71,6 +72,9 @@ enum Command {
     /// The tracking server: MLflow's API and web UI
     #[command(after_help = server::EXAMPLES)]
     Server(Box<server::Server>),
+    /// The care of a tracking database: upgrade, check, import from MLflow, export to MLflow
+    #[command(after_help = db::EXAMPLES)]
+    Db(db::Db),
     /// Delete for good what is marked deleted: runs, experiments, logged models, and their files
     #[command(after_help = gc::EXAMPLES)]
     Gc(gc::Gc),
@@ -97,6 +101,7 @@ impl Cli {
             Command::Model(command) => command.run(&surroundings),
             Command::Runs(command) => command.run(&surroundings),
             Command::Server(command) => command.run(&surroundings),
+            Command::Db(command) => command.run(&surroundings),
             Command::Gc(command) => command.run(&surroundings),
             Command::Bench(command) => command.run(&surroundings),
             Command::Config(command) => command.run(&surroundings),

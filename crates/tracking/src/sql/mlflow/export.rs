@@ -1,12 +1,12 @@
 //! Copying our database into one that MLflow has made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::connection::Connection;
 use super::super::failure::Failure;
 use super::super::store::{Database, SqlStore};
 use super::ours::{self, Owners};
-use super::record::{Problems, Reading, Record, shown};
+use super::record::{Cell, Problems, Reading, Record, shown};
 use super::source::{Foreign, Schema};
 use super::tables::{Kind, Table};
 use super::tally::Tally;
@@ -40,6 +40,7 @@ pub(in super::super) fn export<D: Database>(
                     schema: &schema,
                     lengths: &lengths,
                     too_long: vec![],
+                    model_points: HashSet::new(),
                     problems: Problems::default(),
                     tally: Tally::default(),
                     owners: Owners::default(),
@@ -73,6 +74,8 @@ struct Export<'a, 'c, D> {
     /// Characters that a column takes at most, by table and column; PostgreSQL insists on them.
     lengths: &'a HashMap<(String, String), usize>,
     too_long: Vec<String>,
+    /// Logged models' metrics that are written, without their values.
+    model_points: HashSet<Vec<String>>,
     problems: Problems,
     tally: Tally,
     owners: Owners,
@@ -121,6 +124,11 @@ impl<D: Database> Export<'_, '_, D> {
         ours::each(source, table, runs, &locations, &mut |record| {
             if let Err(why) = self.owners.accept(table, record) {
                 self.problems.add(format!("{} {why}", table.name), true, || shown(table, record));
+                return Ok(());
+            }
+            if table.name == "logged_model_metrics" && !self.model_points.insert(record[..5].iter().map(Cell::shown).collect()) {
+                let what = "logged_model_metrics has a second value at one time and step, for which MLflow has no place: it was left out";
+                self.problems.add(what.into(), true, || shown(table, record));
                 return Ok(());
             }
             self.measure(table, record);
