@@ -5,6 +5,7 @@
 //! - `training`: a run from its start to a prediction
 //! - `resuming`: signals, kill -9, and going on
 //! - `bad_input`: what must be refused, with its message
+//! - `database`: import, export, check, upgrade, gc
 //! - `bench`: benchmarks, but for the speed
 
 // The tests look at PATH, to start programs.
@@ -12,6 +13,11 @@
 
 mod bad_input;
 mod bench;
+mod database;
+#[path = "../../../tracking/tests/mlflow/database.rs"]
+mod mlflow;
+#[path = "../../../tracking/tests/postgres/mod.rs"]
+mod postgres;
 mod resuming;
 mod sandbox;
 mod settings;

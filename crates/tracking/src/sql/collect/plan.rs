@@ -57,7 +57,7 @@ pub(super) fn found(
 ) -> Result<Found, Failure> {
     let mut found = Found { items: vec![], experiments: vec![], users: HashMap::new(), active_runs: HashMap::new() };
     let deleted = LifecycleStage::Deleted.name();
-    let mut ask = |connection: &mut dyn Connection, kind, sql: String, parameters: &[Value]| {
+    let ask = |connection: &mut dyn Connection, kind, sql: String, parameters: &[Value]| {
         connection.all(&sql, parameters, |row| item(row, kind, locations))
     };
     let since = [deleted.into(), before.into()];

@@ -28,7 +28,7 @@ pub(in super::super) fn import<D: Database>(
     foreign.transaction("reading MLflow's database", false, |connection| {
         let schema = Schema::of(connection, &name)?;
         let progress = CopyProgress { runs: 0, all_runs: 0, rows: 0 };
-        let mut import = Import {
+        let import = Import {
             store,
             schema,
             reading,

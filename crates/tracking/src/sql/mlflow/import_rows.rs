@@ -44,8 +44,14 @@ pub(super) fn write(connection: &mut dyn Connection, table: &Table, records: &[R
             ],
         ),
         "experiment_tags" => keyed(connection, "anmok_experiment_tags", ("experiment", integers(records, 0)), records),
-        "params" => keyed(connection, "anmok_params", run(connection, records)?, records),
-        "tags" => keyed(connection, "anmok_tags", run(connection, records)?, records),
+        "params" => {
+            let owner = run(connection, records)?;
+            keyed(connection, "anmok_params", owner, records)
+        }
+        "tags" => {
+            let owner = run(connection, records)?;
+            keyed(connection, "anmok_tags", owner, records)
+        }
         "metrics" => points(connection, "anmok_metrics", records),
         "latest_metrics" => points(connection, "anmok_latest_metrics", records),
         "inputs" => each(
@@ -71,8 +77,14 @@ pub(super) fn write(connection: &mut dyn Connection, table: &Table, records: &[R
             insert(connection, "anmok_model_outputs", &[run, ("model_id", texts(records, 1)), ("step", integers(records, 2))])
         }
         "logged_models" => logged_models(connection, records),
-        "logged_model_tags" => keyed(connection, "anmok_logged_model_tags", model(connection, records)?, records),
-        "logged_model_params" => keyed(connection, "anmok_logged_model_params", model(connection, records)?, records),
+        "logged_model_tags" => {
+            let owner = model(connection, records)?;
+            keyed(connection, "anmok_logged_model_tags", owner, records)
+        }
+        "logged_model_params" => {
+            let owner = model(connection, records)?;
+            keyed(connection, "anmok_logged_model_params", owner, records)
+        }
         "logged_model_metrics" => model_points(connection, records),
         "registered_models" => insert(
             connection,
