@@ -30,8 +30,8 @@ pub mod writer;
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
 pub use error::TrackingError;
 pub use maintenance::{
-    Check, CollectEvent, CollectIds, CollectOutcome, CollectRequest, Collectable, Collected, Copied, CopyProblem, CopyProgress, Maintenance,
-    SchemaVersion,
+    Check, CollectEvent, CollectIds, CollectOutcome, CollectRequest, Collectable, Collected, Copied, CopyProblem, CopyProgress,
+    Maintenance, SchemaVersion,
 };
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};

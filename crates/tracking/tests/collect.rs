@@ -55,8 +55,21 @@ impl Place {
     /// Rows of all tables that hang on runs, logged models and experiments.
     fn rows(&self) -> u64 {
         [
-            "experiment_tags", "runs", "metrics", "latest_metrics", "params", "tags", "datasets", "inputs", "input_tags", "model_inputs",
-            "model_outputs", "logged_models", "logged_model_tags", "logged_model_params", "logged_model_metrics",
+            "experiment_tags",
+            "runs",
+            "metrics",
+            "latest_metrics",
+            "params",
+            "tags",
+            "datasets",
+            "inputs",
+            "input_tags",
+            "model_inputs",
+            "model_outputs",
+            "logged_models",
+            "logged_model_tags",
+            "logged_model_params",
+            "logged_model_metrics",
         ]
         .iter()
         .map(|table| self.sql(&format!("SELECT count(*) FROM anmok_{table}")).parse::<u64>().unwrap())
@@ -73,14 +86,8 @@ impl Place {
             tags: vec![RunTag::new("team", "A")],
         };
         self.store.log_batch(&run_id, &batch).unwrap();
-        let dataset = Dataset {
-            name: "d".into(),
-            digest: "1".into(),
-            source_type: "local".into(),
-            source: "{}".into(),
-            schema: None,
-            profile: None,
-        };
+        let dataset =
+            Dataset { name: "d".into(), digest: "1".into(), source_type: "local".into(), source: "{}".into(), schema: None, profile: None };
         let input = DatasetInput { tags: vec![InputTag { key: "mlflow.data.context".into(), value: "train".into() }], dataset };
         self.store.log_inputs(&run_id, &RunInputs { dataset_inputs: vec![input], model_inputs: vec![] }).unwrap();
         self.store.artifacts(&run.info.artifact_uri).unwrap().put_bytes(&ArtifactPath::parse("a/b.txt").unwrap(), b"x").unwrap();
@@ -112,8 +119,7 @@ impl Place {
 
 fn only(run_ids: &[&str], experiment_ids: &[&str], logged_model_ids: &[&str]) -> CollectRequest {
     let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_string()).collect();
-    let ids =
-        CollectIds { run_ids: owned(run_ids), experiment_ids: owned(experiment_ids), logged_model_ids: owned(logged_model_ids) };
+    let ids = CollectIds { run_ids: owned(run_ids), experiment_ids: owned(experiment_ids), logged_model_ids: owned(logged_model_ids) };
     CollectRequest { only: Some(ids), ..CollectRequest::default() }
 }
 

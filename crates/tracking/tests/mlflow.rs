@@ -73,7 +73,10 @@ fn a_database_of_mlflow_2_is_imported_whole() {
 /// What [`MlflowDatabase::fill`] made, asked as clients ask it.
 fn as_it_was(store: &dyn Store) {
     let vision = store.experiment("3").unwrap().unwrap();
-    assert_eq!((vision.name.as_str(), vision.creation_time, vision.last_update_time), ("비전 vision", 1_700_000_000_001, 1_700_000_000_002));
+    assert_eq!(
+        (vision.name.as_str(), vision.creation_time, vision.last_update_time),
+        ("비전 vision", 1_700_000_000_001, 1_700_000_000_002)
+    );
     assert_eq!(vision.artifact_location, "s3://bucket/3");
     assert_eq!((vision.tags[0].key.as_str(), vision.tags[0].value.as_str()), ("mlflow.note.content", "a note"));
     assert_eq!(store.experiment("7").unwrap().unwrap().lifecycle_stage, LifecycleStage::Deleted);

@@ -170,7 +170,9 @@ mod tests {
 
     #[test]
     fn ages_are_read_as_mlflow_reads_them() {
-        for (text, seconds) in [("30d", 2_592_000.0), ("1d2h3m4s", 93_784.0), ("1.5h", 5_400.0), ("2m4s", 124.0), ("0s", 0.0), ("8h", 28_800.0)] {
+        for (text, seconds) in
+            [("30d", 2_592_000.0), ("1d2h3m4s", 93_784.0), ("1.5h", 5_400.0), ("2m4s", 124.0), ("0s", 0.0), ("8h", 28_800.0)]
+        {
             assert_eq!(age(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
         }
         for text in ["", "30", "d", "3h2d", "-1d", "1e3d", "nans", "1w", "1d 2h", "99999999999999999999999d"] {

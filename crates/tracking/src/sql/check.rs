@@ -140,8 +140,7 @@ fn known_values(connection: &mut dyn Connection) -> Result<Check, Failure> {
     let stages = list(&[LifecycleStage::Active.name(), LifecycleStage::Deleted.name()]);
     let run = [RunStatus::Running, RunStatus::Scheduled, RunStatus::Finished, RunStatus::Failed, RunStatus::Killed];
     let statuses = list(&run.map(RunStatus::name));
-    let model =
-        [LoggedModelStatus::Unspecified, LoggedModelStatus::Pending, LoggedModelStatus::Ready, LoggedModelStatus::UploadFailed];
+    let model = [LoggedModelStatus::Unspecified, LoggedModelStatus::Pending, LoggedModelStatus::Ready, LoggedModelStatus::UploadFailed];
     let model_statuses = list(&model.map(LoggedModelStatus::name));
     for (noun, id, table, column, known) in [
         ("experiment", "CAST(experiment AS TEXT)", "experiments", "lifecycle_stage", &stages),
@@ -163,7 +162,9 @@ fn registry(connection: &mut dyn Connection) -> Result<Check, Failure> {
         "SELECT m.name, a.alias, a.version FROM anmok_registered_model_aliases a JOIN anmok_registered_models m USING (registered_model)
          WHERE NOT EXISTS (SELECT 1 FROM anmok_model_versions v WHERE v.registered_model = a.registered_model AND v.version = a.version)
          ORDER BY 1, 2",
-        |row| Ok(format!("alias {} of registered model {} names version {}, which is not there", row.text(1)?, row.text(0)?, row.integer(2)?)),
+        |row| {
+            Ok(format!("alias {} of registered model {} names version {}, which is not there", row.text(1)?, row.text(0)?, row.integer(2)?))
+        },
     )?;
     check.rows(
         connection,

@@ -1,7 +1,7 @@
 //! [`Maintenance`] of any SQL database.
 
-use super::{check, mlflow};
 use super::store::{Database, SqlStore};
+use super::{check, mlflow};
 use crate::error::TrackingError;
 use crate::maintenance::{Check, CollectEvent, CollectRequest, Collected, Copied, CopyProgress, Maintenance};
 

@@ -133,7 +133,10 @@ impl MlflowDatabase {
                     id(n)
                 )),
                 rows(&|n| format!("('{}', 'loss', 9, 9, 9, false)", id(n))),
-                rows(&|n| (0..10).map(|step| format!("('{}', 'loss', {step}, {step}, {step}, false)", id(n))).collect::<Vec<_>>().join(", ")),
+                rows(&|n| (0..10)
+                    .map(|step| format!("('{}', 'loss', {step}, {step}, {step}, false)", id(n)))
+                    .collect::<Vec<_>>()
+                    .join(", ")),
             ));
         }
     }

@@ -70,12 +70,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub fn live(
-        connection: &mut dyn Connection,
-        found: &Found,
-        locations: &Locations,
-        artifacts: &Artifacts,
-    ) -> Result<Self, Failure> {
+    pub fn live(connection: &mut dyn Connection, found: &Found, locations: &Locations, artifacts: &Artifacts) -> Result<Self, Failure> {
         let mut places = Self::default();
         let mut keep = |uri: &str, of_thing: bool| {
             let uri = locations.resolved(uri);

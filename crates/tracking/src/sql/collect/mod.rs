@@ -81,13 +81,15 @@ impl<D: Database> SqlStore<D> {
     }
 
     fn plan(&self, request: &CollectRequest, before: i64) -> Result<Plan, TrackingError> {
-        let found =
-            self.database.read("looking for what is marked deleted", |connection| plan::found(connection, request, before, &self.locations))?;
+        let found = self
+            .database
+            .read("looking for what is marked deleted", |connection| plan::found(connection, request, before, &self.locations))?;
         let places = if request.metadata_only {
             files::Places::default()
         } else {
-            self.database
-                .read("looking whose files lie where", |connection| files::Places::live(connection, &found, &self.locations, &self.artifacts))?
+            self.database.read("looking whose files lie where", |connection| {
+                files::Places::live(connection, &found, &self.locations, &self.artifacts)
+            })?
         };
         Ok(found.decided(|item| if request.metadata_only { None } else { places.objection(item, &self.artifacts) }))
     }
@@ -124,7 +126,11 @@ impl<D: Database> SqlStore<D> {
         let mut emptied = vec![];
         for item in batch {
             if !claimed.contains(&item.number) {
-                told.tell(kind, &item.id, CollectOutcome::Kept("it was restored, or is in use by a model version, since a moment ago".into()));
+                told.tell(
+                    kind,
+                    &item.id,
+                    CollectOutcome::Kept("it was restored, or is in use by a model version, since a moment ago".into()),
+                );
                 continue;
             }
             let removed = if metadata_only { Ok(()) } else { Place::of(item).and_then(|place| place.remove(&self.artifacts)) };
@@ -147,7 +153,8 @@ impl<D: Database> SqlStore<D> {
         for run in numbers.iter().copied() {
             while self.database.write("removing a run's metrics", move |connection| rows::remove_points(connection, run))? {}
         }
-        let models = self.database.read("looking for metrics of logged models", |connection| rows::models_with_points_of(connection, numbers))?;
+        let models =
+            self.database.read("looking for metrics of logged models", |connection| rows::models_with_points_of(connection, numbers))?;
         let numbers = numbers.to_vec();
         self.database.write("removing runs", move |connection| rows::remove_runs(connection, &numbers, &models))
     }

@@ -72,17 +72,15 @@ pub(super) fn found(
             format!("{EXPERIMENTS} {} OR collected = 1", listed("experiment")),
             &[experiments.into()],
         )?;
-        for (kind, sql, column, ids) in [
-            (Collectable::Run, RUNS, "run_id", &ids.run_ids),
-            (Collectable::LoggedModel, MODELS, "model_id", &ids.logged_model_ids),
-        ] {
+        for (kind, sql, column, ids) in
+            [(Collectable::Run, RUNS, "run_id", &ids.run_ids), (Collectable::LoggedModel, MODELS, "model_id", &ids.logged_model_ids)]
+        {
             found.items.extend(ask(connection, kind, format!("{sql} {} OR collected = 1", listed(column)), &[of_ids(ids)])?);
         }
     } else {
         let old = |since: &str| format!("collected = 1 OR (lifecycle_stage = ?1 AND {since} <= ?2)");
         found.experiments = ask(connection, Collectable::Experiment, format!("{EXPERIMENTS} {}", old(rows::EXPERIMENT_SINCE)), &since)?;
-        for (kind, sql, since_column) in
-            [(Collectable::Run, RUNS, rows::RUN_SINCE), (Collectable::LoggedModel, MODELS, rows::MODEL_SINCE)]
+        for (kind, sql, since_column) in [(Collectable::Run, RUNS, rows::RUN_SINCE), (Collectable::LoggedModel, MODELS, rows::MODEL_SINCE)]
         {
             found.items.extend(ask(connection, kind, format!("{sql} {}", old(since_column)), &since)?);
         }
@@ -143,7 +141,9 @@ impl Found {
         }
         self.active_runs = connection
             .all(
-                &format!("SELECT experiment, count(*) FROM anmok_runs WHERE {in_experiments} AND lifecycle_stage <> ?2 GROUP BY experiment"),
+                &format!(
+                    "SELECT experiment, count(*) FROM anmok_runs WHERE {in_experiments} AND lifecycle_stage <> ?2 GROUP BY experiment"
+                ),
                 &[numbers.into(), LifecycleStage::Deleted.name().into()],
                 |row| Ok((row.integer(0)?, row.integer(1)?)),
             )?

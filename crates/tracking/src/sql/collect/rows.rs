@@ -84,9 +84,8 @@ pub(super) fn claim_experiment(connection: &mut dyn Connection, experiment: i64,
     }
     connection.execute("UPDATE anmok_runs SET collected = 1 WHERE experiment = ?1 AND lifecycle_stage = ?2", &of_experiment)?;
     connection.execute("UPDATE anmok_logged_models SET collected = 1, lifecycle_stage = ?2 WHERE experiment = ?1", &of_experiment)?;
-    let left = connection.first("SELECT count(*) FROM anmok_runs WHERE experiment = ?1 AND collected = 0", &of_experiment[..1], |row| {
-        row.integer(0)
-    })?;
+    let left = connection
+        .first("SELECT count(*) FROM anmok_runs WHERE experiment = ?1 AND collected = 0", &of_experiment[..1], |row| row.integer(0))?;
     if left != Some(0) {
         return refuse("one of its runs was restored a moment ago");
     }

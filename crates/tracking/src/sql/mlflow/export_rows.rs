@@ -28,7 +28,8 @@ pub(super) fn lengths(target: &mut dyn Connection) -> Result<HashMap<(String, St
 pub(super) fn write(target: &mut dyn Connection, schema: &Schema, table: &Table, records: &[Record]) -> Result<(), Failure> {
     match table.name {
         "datasets" => {
-            let ids: Vec<String> = records.iter().map(|record| dataset_id(record[0].integer(), record[1].text(), record[2].text())).collect();
+            let ids: Vec<String> =
+                records.iter().map(|record| dataset_id(record[0].integer(), record[1].text(), record[2].text())).collect();
             let mut columns = plain(table, records);
             columns.push(("dataset_uuid", ids.into()));
             insert(target, "datasets", &columns)
@@ -100,7 +101,8 @@ fn points(target: &mut dyn Connection, table: &Table, records: &[Record]) -> Res
         return insert(target, table.name, &plain(table, records));
     }
     // PostgreSQL takes no number for a truth value.
-    let values = [texts(records, 0), texts(records, 1), integers(records, 2), integers(records, 3), reals(records, 4), integers(records, 5)];
+    let values =
+        [texts(records, 0), texts(records, 1), integers(records, 2), integers(records, 3), reals(records, 4), integers(records, 5)];
     target.execute(
         &format!(
             "INSERT INTO {} (run_uuid, key, timestamp, step, value, is_nan)
@@ -142,8 +144,7 @@ fn inputs(target: &mut dyn Connection, records: &[Record]) -> Result<(), Failure
         .into_iter()
         .collect();
     let experiment = |record: &Record| experiments.get(record[0].text()).copied().unwrap_or_default();
-    let datasets: Vec<String> =
-        records.iter().map(|record| dataset_id(experiment(record), record[1].text(), record[2].text())).collect();
+    let datasets: Vec<String> = records.iter().map(|record| dataset_id(experiment(record), record[1].text(), record[2].text())).collect();
     insert(
         target,
         "inputs",

@@ -86,9 +86,10 @@ impl<D: Database> Import<'_, D> {
         }
         self.store.database.write("importing", |connection| import_rows::after(connection))?;
         let not_copied = self.schema.not_kept(source)?;
-        let found = self.store.database.read("verifying the import", |connection| {
-            ours::tally(connection, &tables, &runs, &self.owners, &self.store.locations)
-        })?;
+        let found = self
+            .store
+            .database
+            .read("verifying the import", |connection| ours::tally(connection, &tables, &runs, &self.owners, &self.store.locations))?;
         Ok(Copied {
             database: name.into(),
             revision: self.schema.revision,
@@ -114,9 +115,9 @@ impl<D: Database> Import<'_, D> {
         source.query("SELECT run_uuid FROM runs ORDER BY run_uuid", &[], &mut |row| {
             match row.lossy_text(0)? {
                 Some((id, false)) if !self.reading.no_nul || !id.contains('\0') => ids.push(id),
-                odd => self.problems.add("runs.run_id is not UTF-8: the run was left out".into(), true, || {
-                    odd.map(|(id, _)| id).unwrap_or_default()
-                }),
+                odd => self
+                    .problems
+                    .add("runs.run_id is not UTF-8: the run was left out".into(), true, || odd.map(|(id, _)| id).unwrap_or_default()),
             }
             Ok(())
         })?;

@@ -81,7 +81,8 @@ impl Foreign {
             StoreUri::Postgres(uri) => Ok(Self::Postgres(postgres::Foreign::open(&uri)?)),
             StoreUri::Http(_) => Err(TrackingError::Uri {
                 uri: without_password(uri),
-                why: "a server's database itself is needed, not the server: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE".into(),
+                why: "a server's database itself is needed, not the server: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+                    .into(),
             }),
         }
     }
