@@ -89,7 +89,9 @@ impl Place {
         let dataset =
             Dataset { name: "d".into(), digest: "1".into(), source_type: "local".into(), source: "{}".into(), schema: None, profile: None };
         let input = DatasetInput { tags: vec![InputTag { key: "mlflow.data.context".into(), value: "train".into() }], dataset };
-        self.store.log_inputs(&run_id, &RunInputs { dataset_inputs: vec![input], model_inputs: vec![] }).unwrap();
+        let mut inputs = RunInputs::default();
+        inputs.dataset_inputs.push(input);
+        self.store.log_inputs(&run_id, &inputs).unwrap();
         self.store.artifacts(&run.info.artifact_uri).unwrap().put_bytes(&ArtifactPath::parse("a/b.txt").unwrap(), b"x").unwrap();
         run_id
     }
@@ -152,7 +154,8 @@ fn story(place: &Place) {
     // Points of the deleted run that belong to a model that stays, and the other way round.
     let kept_model = place.model(&first);
     for (run, model) in [(&gone, &kept_model), (&live, &model)] {
-        let point = Metric { model_id: Some(model.clone()), ..Metric::new("accuracy", 0.9, 1, 1) };
+        let mut point = Metric::new("accuracy", 0.9, 1, 1);
+        point.model_id = Some(model.clone());
         store.log_batch(run, &Batch { metrics: vec![point], ..Batch::default() }).unwrap();
     }
     let nothing = place.collect(&CollectRequest::default());

@@ -129,6 +129,8 @@ fn gc_deletes_what_is_marked_and_says_so() {
     sandbox.run(&format!("{gc} --run-ids {RUN}")).fails(1, &["nothing was deleted", "is not marked deleted"]);
     sandbox.run_args(&["gc", "--run-ids", ""]).fails(2, &["--run-ids has an empty id"]);
     sandbox.run(&format!("{gc} --older-than soon")).fails(2, &["#d#h#m#s"]);
+    let said = sandbox.run("gc --experiment-ids 7").fails_with_out(1, &["2 of what was named was kept"]);
+    assert!(said.contains("which does not exist here; name the server's with --artifacts-destination"), "{said}");
     let said = sandbox.run(&format!("{gc} --experiment-ids 7")).ok();
     assert!(said.out.contains("Run with ID d0000000000000000000000000000000 has been permanently deleted."), "{}", said.out);
     assert!(said.out.contains("Experiment with ID 7 has been permanently deleted."), "{}", said.out);

@@ -8,8 +8,12 @@ use super::super::connection::Connection;
 use super::super::failure::Failure;
 use super::super::location::Locations;
 use super::plan::{Found, Item};
-use crate::artifact::Artifacts;
+use crate::artifact::{ArtifactStore, Artifacts};
 use crate::error::TrackingError;
+
+/// What a location starts with whose files a server keeps, and where they all are.
+const PROXIED: &str = "mlflow-artifacts:";
+const PROXIED_ROOT: &str = "mlflow-artifacts:/";
 
 /// What a run's and a logged model's own folder ends with, after its id.
 const FOLDER: &str = "artifacts";
@@ -121,6 +125,14 @@ impl Places {
         let place = Place::of(item).map_err(|error| format!("{error}{remedy}"))?;
         let store = artifacts.open(&item.artifact_uri).map_err(|error| format!("{error}{remedy}"))?;
         let above = artifacts.open(place.above).map_err(|error| format!("{error}{remedy}"))?;
+        if item.artifact_uri.starts_with(PROXIED)
+            && let Some(root) = artifacts.open(PROXIED_ROOT).ok().as_ref().and_then(ArtifactStore::local_root)
+            && !root.exists()
+        {
+            // In another folder, or on another machine: its rows would go and its files stay for ever.
+            let why = "which does not exist here; name the server's with --artifacts-destination";
+            return Err(format!("a server keeps its files in {}, {why}{remedy}", root.display()));
+        }
         let there = store.local_root().is_some_and(|root| std::fs::symlink_metadata(root).is_ok());
         if there && store.leads_out_of(&above) {
             return Err(format!("its files at {} lie elsewhere, behind a symbolic link{remedy}", item.artifact_uri));

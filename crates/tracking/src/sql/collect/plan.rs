@@ -131,7 +131,7 @@ impl Found {
         for (kind, sql) in [
             (Collectable::Run, format!("{RUNS} {in_experiments} AND lifecycle_stage = ?2")),
             // Logged models go with their experiment, marked deleted or not, as MLflow's do.
-            (Collectable::LoggedModel, format!("{MODELS} {in_experiments} AND ?2 = ?2")),
+            (Collectable::LoggedModel, format!("{MODELS} {in_experiments} AND lifecycle_stage IN ('active', ?2)")),
         ] {
             let parameters = [numbers.as_slice().into(), LifecycleStage::Deleted.name().into()];
             let more = connection.all(&sql, &parameters, |row| item(row, kind, locations))?;

@@ -48,7 +48,7 @@ pub(super) fn write(target: &mut dyn Connection, schema: &Schema, table: &Table,
         "metrics" | "latest_metrics" => points(target, table, records),
         "inputs" => inputs(target, records),
         "input_tags" => {
-            let ids: Vec<String> = records.iter().map(|record| input_id(record)).collect();
+            let ids: Vec<String> = records.iter().map(input_id).collect();
             insert(target, "input_tags", &[("input_uuid", ids.into()), ("name", texts(records, 3)), ("value", texts(records, 4))])
         }
         "model_inputs" => model_edges(target, schema, ("RUN_INPUT", "MODEL_INPUT"), records),
@@ -138,9 +138,11 @@ fn input_id(record: &Record) -> String {
 fn inputs(target: &mut dyn Connection, records: &[Record]) -> Result<(), Failure> {
     let runs = texts(records, 0);
     let experiments: HashMap<String, i64> = target
-        .all("SELECT run_uuid, experiment_id FROM runs WHERE run_uuid IN (SELECT value FROM json_each(?1))", &[runs.clone()], |row| {
-            Ok((row.string(0)?, row.integer(1)?))
-        })?
+        .all(
+            "SELECT run_uuid, experiment_id FROM runs WHERE run_uuid IN (SELECT value FROM json_each(?1))",
+            std::slice::from_ref(&runs),
+            |row| Ok((row.string(0)?, row.integer(1)?)),
+        )?
         .into_iter()
         .collect();
     let experiment = |record: &Record| experiments.get(record[0].text()).copied().unwrap_or_default();

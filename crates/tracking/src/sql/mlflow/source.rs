@@ -181,9 +181,8 @@ impl Schema {
         let mut left = vec![];
         let mut count = |connection: &mut dyn Connection, what: &str, from: &str| -> Result<(), Failure> {
             let rows = connection.first(&format!("SELECT count(*) FROM {from}"), &[], |row| row.integer(0))?;
-            match rows.and_then(|rows| u64::try_from(rows).ok()).filter(|rows| *rows > 0) {
-                Some(rows) => left.push((what.to_string(), rows)),
-                None => {}
+            if let Some(rows) = rows.and_then(|rows| u64::try_from(rows).ok()).filter(|rows| *rows > 0) {
+                left.push((what.to_string(), rows));
             }
             Ok(())
         };
