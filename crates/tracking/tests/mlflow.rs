@@ -343,6 +343,15 @@ fn a_difference_is_told() {
         ["tags: the same number of rows (5), but not the same rows", &format!("run {:032x} is not the same on both sides", 0)]
     );
     assert_eq!(store.run(&format!("{:032x}", 0)).unwrap().unwrap().data.tag("team"), Some("mine"));
+    // A run that went on there goes on here.
+    source.sql(&format!(
+        "INSERT INTO metrics (run_uuid, key, value, timestamp, step, is_nan) VALUES ('{RUN}', 'loss', 0.1, 4, 20, false);
+         UPDATE latest_metrics SET value = 0.1, timestamp = 4, step = 20 WHERE run_uuid = '{RUN}' AND key = 'loss'",
+        RUN = database::RUN
+    ));
+    assert_eq!(import(&*store, &source).differences, again.differences);
+    assert_eq!(store.run(database::RUN).unwrap().unwrap().data.metric("loss"), Some(0.1));
+    assert_eq!(store.check().unwrap().iter().map(|check| check.problems).sum::<u64>(), 0);
 }
 
 /// Whatever the file holds: named, and the rest is there.

@@ -47,7 +47,7 @@ enum DbCommand {
 }
 
 const IMPORT: &str = "\
-Ids stay as they are; files stay where they are. SOURCE is only read, and may be in use. An import that was
+Ids stay as they are; files stay where they are. SOURCE is only read. An import that was
 interrupted is finished by the next one. MLflow 2.22 to 3.17 are understood.";
 
 const EXPORT: &str = "\

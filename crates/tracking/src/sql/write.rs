@@ -319,6 +319,11 @@ fn log_params(connection: &mut dyn Connection, run: i64, run_id: &str, params: &
     .into())
 }
 
+/// Of the latest points, the later one stays.
+pub(super) const LATER_POINT: &str = "ON CONFLICT (run, key) DO UPDATE
+    SET step = excluded.step, timestamp = excluded.timestamp, value = excluded.value, is_nan = excluded.is_nan
+    WHERE (excluded.step, excluded.timestamp, excluded.value) > (there.step, there.timestamp, there.value)";
+
 /// `keys` are the numbers of the points' keys, in the order of [`BatchRows::keys`].
 fn log_metrics(connection: &mut dyn Connection, run: i64, points: &[Point], keys: &[i64]) -> Result<(), Failure> {
     let columns = |points: &[Point]| {
@@ -340,13 +345,7 @@ fn log_metrics(connection: &mut dyn Connection, run: i64, points: &[Point], keys
         }
     }
     let latest: Vec<Point> = latest.into_values().collect();
-    connection.insert_rows(
-        "anmok_latest_metrics",
-        &columns(&latest),
-        "ON CONFLICT (run, key) DO UPDATE
-         SET step = excluded.step, timestamp = excluded.timestamp, value = excluded.value, is_nan = excluded.is_nan
-         WHERE (excluded.step, excluded.timestamp, excluded.value) > (there.step, there.timestamp, there.value)",
-    )?;
+    connection.insert_rows("anmok_latest_metrics", &columns(&latest), LATER_POINT)?;
     Ok(())
 }
 

@@ -150,6 +150,9 @@ impl<D: Database> SqlStore<D> {
 
     /// Long histories go in pieces, so that nobody waits long for the database meanwhile.
     fn remove_runs(&self, numbers: &[i64]) -> Result<(), TrackingError> {
+        if numbers.is_empty() {
+            return Ok(());
+        }
         for run in numbers.iter().copied() {
             while self.database.write("removing a run's metrics", move |connection| rows::remove_points(connection, run))? {}
         }

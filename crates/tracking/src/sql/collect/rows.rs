@@ -152,7 +152,7 @@ pub(super) fn remove_models(connection: &mut dyn Connection, models: &[i64]) -> 
     Ok(())
 }
 
-/// Removes a claimed experiment; `false` if something of it is left.
+/// Removes a claimed experiment; `false` if something of it is left. Another collection may have been faster.
 pub(super) fn remove_experiment(connection: &mut dyn Connection, experiment: i64) -> Result<bool, Failure> {
     let removed = connection.execute(
         "DELETE FROM anmok_experiments WHERE experiment = ?1 AND collected = 1
@@ -161,7 +161,8 @@ pub(super) fn remove_experiment(connection: &mut dyn Connection, experiment: i64
         &[experiment.into()],
     )?;
     if removed == 0 {
-        return Ok(false);
+        let left = connection.first("SELECT 1 FROM anmok_experiments WHERE experiment = ?1", &[experiment.into()], |row| row.integer(0))?;
+        return Ok(left.is_none());
     }
     for table in ["anmok_datasets", "anmok_experiment_tags"] {
         connection.execute(&format!("DELETE FROM {table} WHERE experiment = ?1"), &[experiment.into()])?;

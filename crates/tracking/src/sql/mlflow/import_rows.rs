@@ -1,9 +1,10 @@
 //! Writing rows of MLflow's into our tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::connection::{Connection, Dialect, Value};
 use super::super::failure::Failure;
+use super::super::write as statements;
 use super::record::{Cell, Record};
 use super::tables::{Table, default_experiment};
 
@@ -52,8 +53,8 @@ pub(super) fn write(connection: &mut dyn Connection, table: &Table, records: &[R
             let owner = run(connection, records)?;
             keyed(connection, "anmok_tags", owner, records)
         }
-        "metrics" => points(connection, "anmok_metrics", records),
-        "latest_metrics" => points(connection, "anmok_latest_metrics", records),
+        "metrics" => points(connection, "anmok_metrics", records, "ON CONFLICT DO NOTHING"),
+        "latest_metrics" => latest_points(connection, records),
         "inputs" => each(
             connection,
             records,
@@ -205,11 +206,21 @@ fn keyed(connection: &mut dyn Connection, table: &str, owner: Column, records: &
     insert(connection, table, &[owner, key, ("value", texts(records, 2))])
 }
 
-fn points(connection: &mut dyn Connection, table: &str, records: &[Record]) -> Result<(), Failure> {
+fn points(connection: &mut dyn Connection, table: &str, records: &[Record], conflict: &str) -> Result<(), Failure> {
     let run = run(connection, records)?;
     let key = keys(connection, records, 1)?;
     let (timestamp, step) = (("timestamp", integers(records, 2)), ("step", integers(records, 3)));
-    insert(connection, table, &[run, key, timestamp, step, ("value", reals(records, 4)), ("is_nan", integers(records, 5))])
+    let columns = [run, key, timestamp, step, ("value", reals(records, 4)), ("is_nan", integers(records, 5))];
+    connection.insert_rows(table, &columns, conflict)?;
+    Ok(())
+}
+
+/// The latest points; of a run that went on since an earlier import, later ones than are here.
+fn latest_points(connection: &mut dyn Connection, records: &[Record]) -> Result<(), Failure> {
+    // A row can be updated only once in a statement, and two keys that are not UTF-8 can become the same.
+    let mut seen = HashSet::new();
+    let first: Vec<Record> = records.iter().filter(|record| seen.insert((record[0].text(), record[1].text()))).cloned().collect();
+    points(connection, "anmok_latest_metrics", &first, statements::LATER_POINT)
 }
 
 fn model_points(connection: &mut dyn Connection, records: &[Record]) -> Result<(), Failure> {
