@@ -7,9 +7,7 @@ mod postgres;
 use std::path::Path;
 
 use anmok_protocol::{LifecycleStage, LoggedModelStatus, Metric, ModelStage, RunStatus};
-use anmok_tracking::{
-    Copied, NewExperiment, NewModelVersion, NewRun, PageRequest, RunStore, Store, StoreOptions, TrackingError, open_store,
-};
+use anmok_tracking::{Copied, NewExperiment, NewModelVersion, NewRun, PageRequest, Store, StoreOptions, TrackingError, open_store};
 use database::{MlflowDatabase, V2, V3};
 
 fn ours(folder: &Path, name: &str) -> Box<dyn Store> {
@@ -99,13 +97,13 @@ fn as_it_was(store: &dyn Store) {
 
     let model = store.registered_model("iris").unwrap().unwrap();
     assert_eq!((model.description.as_deref(), model.creation_timestamp), (Some("flowers"), 1_700_000_001_000));
-    assert_eq!((model.tags[0].key.as_str(), model.aliases[0].alias.as_str(), model.aliases[0].version.as_str()), ("task", "champion", "2"));
+    assert_eq!((model.tags[0].key.as_str(), model.aliases[0].alias.as_str(), model.aliases[0].version), ("task", "champion", 2));
     let version = store.model_version("iris", 2).unwrap().unwrap();
     assert_eq!((version.current_stage, version.source.as_str()), (ModelStage::Production, "s3://bucket/model"));
     assert_eq!((version.run_id.as_deref(), version.tags[0].value.as_str()), (Some(database::RUN), "yes"));
     assert!(store.model_version("iris", 3).unwrap().is_none(), "it was deleted");
     let new = NewModelVersion { name: "iris".into(), source: "s3://bucket/next".into(), ..NewModelVersion::default() };
-    assert_eq!(store.create_model_version(&new).unwrap().version, "4", "and its number is not given again");
+    assert_eq!(store.create_model_version(&new).unwrap().version, 4, "and its number is not given again");
     store.delete_model_version("iris", 4).unwrap();
 }
 
