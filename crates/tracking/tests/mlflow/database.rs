@@ -56,7 +56,12 @@ impl MlflowDatabase {
 
     pub fn sql(&self, sql: &str) {
         match &self.place {
-            Place::File(path) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
+            Place::File(path) => {
+                let connection = rusqlite::Connection::open(path).unwrap();
+                // As MLflow opens it.
+                connection.pragma_update(None, "foreign_keys", false).unwrap();
+                connection.execute_batch(sql).unwrap();
+            }
             Place::Server(server) => drop(server.sql(&self.uri, sql)),
         }
     }

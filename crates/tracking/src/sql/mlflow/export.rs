@@ -36,6 +36,7 @@ pub(in super::super) fn export<D: Database>(
             .read("exporting", |source| {
                 let mut export = Export {
                     store,
+                    name: &name,
                     target,
                     schema: &schema,
                     lengths: &lengths,
@@ -69,6 +70,8 @@ pub(in super::super) fn export<D: Database>(
 
 struct Export<'a, 'c, D> {
     store: &'a SqlStore<D>,
+    /// MLflow's database.
+    name: &'a str,
     target: &'a mut (dyn Connection + 'c),
     schema: &'a Schema,
     /// Characters that a column takes at most, by table and column; PostgreSQL insists on them.
@@ -136,13 +139,26 @@ impl<D: Database> Export<'_, '_, D> {
             self.progress.rows += 1;
             chunk.push(std::mem::take(record));
             if chunk.len() >= ROWS_AT_ONCE {
-                export_rows::write(self.target, self.schema, table, &chunk)?;
-                chunk.clear();
+                self.write(table, &std::mem::take(&mut chunk))?;
                 (self.report)(&self.progress);
             }
             Ok(())
         })?;
-        if chunk.is_empty() { Ok(()) } else { export_rows::write(self.target, self.schema, table, &chunk) }
+        self.write(table, &chunk)
+    }
+
+    fn write(&mut self, table: &Table, chunk: &[Record]) -> Result<(), Failure> {
+        // With a value that is too long nothing will be kept, and the database would name no row.
+        if chunk.is_empty() || !self.too_long.is_empty() {
+            return Ok(());
+        }
+        export_rows::write(self.target, self.schema, table, chunk).map_err(|failure| match failure.trouble() {
+            Ok((_, detail)) => {
+                let doing = format!("writing the table {}", table.name);
+                TrackingError::Database { doing, path: self.name.into(), detail }.into()
+            }
+            Err(refused) => refused.into(),
+        })
     }
 
     /// Remembers values that are too long for their columns.
