@@ -1,7 +1,7 @@
 //! The statements, written once for all SQL databases, and the store on top of them.
 //!
 //! - [`store`], [`tracking_store`], [`model_registry`]: the traits, on a [`Database`]
-//! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
+//! - [`read`], [`write`], [`lifecycle`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
 //! - [`maintenance`]: the care of the database; [`check`]: looking for damage; [`collect`]: deleting for good; [`mlflow`]: copying
 //!   MLflow's own database in, and back into one
 //! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
@@ -16,6 +16,7 @@ mod connection;
 mod experiments;
 mod failure;
 mod history;
+mod lifecycle;
 mod location;
 mod logged_models;
 mod maintenance;

@@ -1,6 +1,6 @@
 //! Copying a database of MLflow's own into ours, and ours into one that MLflow has made.
 //!
-//! - [`tables`]: what both have in common
+//! - [`tables`], [`model_tables`]: what both have in common
 //! - [`source`]: MLflow's database, known by its schema
 //! - [`record`]: its rows, whatever they hold
 //! - [`import`], [`import_rows`]: into ours; [`export`], [`export_rows`]: back
@@ -11,6 +11,7 @@ mod export;
 mod export_rows;
 mod import;
 mod import_rows;
+mod model_tables;
 mod ours;
 mod record;
 mod source;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::connection::{Connection, Dialect};
 use super::super::failure::Failure;
-use super::tables::{TABLES, Table};
+use super::tables::{Table, tables};
 use crate::error::TrackingError;
 use crate::uri::{StoreOptions, StoreUri, without_password};
 use crate::{postgres, sqlite};
@@ -152,7 +152,7 @@ impl Schema {
             ));
         }
         let schema = Self { revision: revision.clone(), columns };
-        match TABLES.iter().filter(|table| schema.is_since_2(table)).find(|table| !schema.has(table.requires, None)) {
+        match tables().filter(|table| schema.is_since_2(table)).find(|table| !schema.has(table.requires, None)) {
             Some(table) => refuse(format!("it lacks the table {}", table.requires)),
             None => Ok(schema),
         }
@@ -173,7 +173,7 @@ impl Schema {
 
     /// The tables that it has, of those that are copied.
     pub fn tables(&self) -> impl Iterator<Item = &'static Table> {
-        TABLES.iter().filter(|table| self.has(table.requires, None))
+        tables().filter(|table| self.has(table.requires, None))
     }
 
     /// What is in it and is not copied.

@@ -96,7 +96,7 @@ fn digest(table: &str, record: &[Cell]) -> [u64; 4] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tables::{RUNS, TABLES};
+    use super::super::tables::{EXPERIMENTS, RUNS};
     use super::*;
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
         );
         assert_eq!(one.differences(&rows(&[("a", 1), ("b", 2)])), ["runs: 3 rows there, 2 here", "run b is not the same on both sides"]);
         let mut other_table = Tally::default();
-        other_table.add(&TABLES[0], &[Cell::Text("a".into()), Cell::Integer(1)]);
+        other_table.add(&EXPERIMENTS, &[Cell::Text("a".into()), Cell::Integer(1)]);
         assert_ne!(digest("x", &[Cell::Text("ab".into())]), digest("x", &[Cell::Text("a".into()), Cell::Text("b".into())]));
         assert!(!rows(&[("a", 1)]).differences(&other_table).is_empty());
     }
