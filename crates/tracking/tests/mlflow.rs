@@ -367,11 +367,11 @@ fn odd_values_are_named_and_stop_nothing() {
          INSERT INTO metrics (key, value, timestamp, step, run_uuid, is_nan) VALUES ('infinite', 9e999, 1, 1, '{plain}', 0);
          INSERT INTO latest_metrics (key, value, timestamp, step, run_uuid, is_nan) VALUES ('infinite', 9e999, 1, 1, '{plain}', 0);
          INSERT INTO runs (run_uuid, experiment_id, status, lifecycle_stage, artifact_uri) VALUES ('strange', 3, 'WEIRD', NULL, './mlruns/3/x');
-         INSERT INTO runs (run_uuid, experiment_id) VALUES ('orphan', 99);
+         INSERT INTO runs (run_uuid, experiment_id, status, lifecycle_stage, start_time) VALUES ('orphan', 99, 'RUNNING', 'active', 1);
          INSERT INTO params (key, value, run_uuid) VALUES ('p', 'x', 'orphan');
          INSERT INTO runs (run_uuid, experiment_id) VALUES (CAST(x'fe' AS TEXT), 3);
          INSERT INTO experiments (experiment_id, name, workspace) VALUES (50, 'elsewhere', 'other');
-         INSERT INTO runs (run_uuid, experiment_id) VALUES ('elsewhere', 50);",
+         INSERT INTO runs (run_uuid, experiment_id, status, lifecycle_stage, start_time) VALUES ('elsewhere', 50, 'RUNNING', 'active', 1);",
         "k".repeat(2001)
     ));
     let store = ours(folder.path(), "anmok.db");
