@@ -21,8 +21,8 @@ fn an_import_that_was_killed_is_finished_by_the_next() {
         assert_eq!((&again["rows"], &again["differences"]), (&whole["rows"], &json!([])), "killed after {pause} ms");
         sandbox.run(&format!("db check --backend-store-uri sqlite:///cut{number}.db")).ok();
     }
-    let shown = sandbox.run(&format!("runs show {RUN} --json --tracking-uri sqlite:///cut0.db")).ok().json();
-    assert_eq!(shown["info"]["run_name"], "first run");
+    let runs = sandbox.run("runs list --json --limit 50000 --tracking-uri sqlite:///cut0.db").ok().json();
+    assert_eq!(runs.as_array().map(Vec::len), Some(3001), "all that are active");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn damage_is_found_and_named() {
         "params: key ",
         "has a later point in its history",
         "has a latest point that is not in its history",
-        &format!("metric nan of run {RUN} has a history but no latest point"),
+        "and 2 more",
         "has the status \"ASLEEP\"",
         "alias champion of registered model iris names version 9",
     ] {
