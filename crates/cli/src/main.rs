@@ -6,6 +6,7 @@
 //! - [`training`]: a run from settings to its end
 //! - [`trained_model`]: a model that was trained before
 //! - [`tracking`], [`recorder`]: the store, and the training loop's record in it
+//! - [`database`]: a server's database, for what cares for it
 //! - [`machine`]: what this computer is
 //! - [`signals`], [`metrics_endpoint`], [`failure`]: how a run is stopped, watched, and how it fails
 
@@ -13,6 +14,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)]
 
 mod commands;
+mod database;
 mod failure;
 mod logging;
 mod machine;

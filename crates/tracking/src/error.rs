@@ -112,11 +112,36 @@ pub enum TrackingError {
     /// The database belongs to MLflow itself.
     #[error(
         "{database} is a database of MLflow's own server; it was left as it is. Anmok keeps its runs in its own schema: choose a new \
-         database with the tracking URI, and copy the old runs into it with `anmok db import` (part of the tracking server)"
+         database with the tracking URI, and copy the old runs into it with `anmok db import`"
     )]
     MlflowDatabase {
         /// The file, or the server's address.
         database: String,
+    },
+
+    /// The database is not MLflow's, where one of MLflow's is needed.
+    #[error("{database} cannot be read as a database of MLflow's own server: {why}")]
+    NotMlflow {
+        /// The file, or the server's address.
+        database: String,
+        /// What is wrong and what can be done.
+        why: String,
+    },
+
+    /// A copy would mix up what is there with what comes.
+    #[error("nothing was copied: {database} already holds {what}; choose a new database for the copy")]
+    CopyConflict {
+        /// Where the copy would go.
+        database: String,
+        /// What is in the way.
+        what: String,
+    },
+
+    /// What is stored does not fit into MLflow's database.
+    #[error("nothing was exported: {what}")]
+    Export {
+        /// What does not fit.
+        what: String,
     },
 
     /// The database belongs to some other program.

@@ -6,6 +6,7 @@
 //! - [`store`]: the trait, and what is asked of it
 //! - [`tracking_store`]: what a tracking server asks beyond that
 //! - [`registry`]: the model registry's trait
+//! - [`maintenance`]: the care of a database
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
 //! - `sql`: the statements, in our own schema, and the trait on top of them
 //! - `sqlite`, `postgres`: the two databases
@@ -19,6 +20,7 @@ pub mod archive;
 pub mod artifact;
 pub mod error;
 mod http;
+pub mod maintenance;
 mod postgres;
 pub mod registry;
 mod run_name;
@@ -32,13 +34,17 @@ pub mod writer;
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
 pub use error::TrackingError;
 pub use http::options::{MultipartOptions, ProxyOptions, ServerOptions};
+pub use maintenance::{
+    Check, CollectEvent, CollectIds, CollectOutcome, CollectRequest, Collectable, Collected, Copied, CopyProblem, CopyProgress,
+    Maintenance, SchemaVersion,
+};
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
-pub use uri::{Durability, StoreOptions, StoreUri, open, open_store};
+pub use uri::{Durability, StoreOptions, StoreUri, open, open_store, schema_version};
 pub use writer::RunWriter;
 
 /// A store that a whole server can stand on: runs, logged models and the registry.
-pub trait Store: TrackingStore + ModelRegistry {}
+pub trait Store: TrackingStore + ModelRegistry + Maintenance {}
 
-impl<T: TrackingStore + ModelRegistry> Store for T {}
+impl<T: TrackingStore + ModelRegistry + Maintenance> Store for T {}

@@ -9,6 +9,7 @@ use crate::artifact::ArtifactOptions;
 use crate::error::TrackingError;
 use crate::http::HttpStore;
 use crate::http::options::ServerOptions;
+use crate::maintenance::SchemaVersion;
 use crate::store::RunStore;
 use crate::{postgres, sqlite};
 
@@ -35,12 +36,28 @@ pub fn open_store(uri: &str, options: &StoreOptions) -> Result<Box<dyn Store>, T
     match uri.parse()? {
         StoreUri::Sqlite(path) => Ok(Box::new(sqlite::open(&path, options)?)),
         StoreUri::Postgres(uri) => Ok(Box::new(postgres::open(&uri, options)?)),
-        StoreUri::Http(_) => Err(TrackingError::Uri {
-            uri: without_password(uri),
-            why: "a server cannot stand on another server; write sqlite:///relative/path.db, sqlite:////absolute/path.db or \
-                  postgresql://user:password@host/database"
-                .into(),
-        }),
+        StoreUri::Http(_) => Err(no_server(uri)),
+    }
+}
+
+/// The version of the schema in the database that a tracking URI names. Nothing is changed or made.
+///
+/// # Errors
+/// As [`open`].
+pub fn schema_version(uri: &str, options: &StoreOptions) -> Result<SchemaVersion, TrackingError> {
+    match uri.parse()? {
+        StoreUri::Sqlite(path) => sqlite::schema_version(&path, options),
+        StoreUri::Postgres(uri) => postgres::schema_version(&uri, options),
+        StoreUri::Http(_) => Err(no_server(uri)),
+    }
+}
+
+fn no_server(uri: &str) -> TrackingError {
+    TrackingError::Uri {
+        uri: without_password(uri),
+        why: "a server cannot stand on another server; write sqlite:///relative/path.db, sqlite:////absolute/path.db or \
+              postgresql://user:password@host/database"
+            .into(),
     }
 }
 

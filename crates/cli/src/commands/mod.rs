@@ -4,8 +4,10 @@ mod bench;
 mod completions;
 mod config;
 mod data;
+mod db;
 mod doctor;
 mod evaluate;
+mod gc;
 mod model;
 mod predict;
 mod quickstart;
@@ -71,6 +73,12 @@ enum Command {
     /// The tracking server: MLflow's API and web UI
     #[command(after_help = server::EXAMPLES)]
     Server(Box<server::Server>),
+    /// The care of a tracking database: upgrade, check, import from MLflow, export to MLflow
+    #[command(after_help = db::EXAMPLES)]
+    Db(db::Db),
+    /// Delete for good what is marked deleted: runs, experiments, logged models, and their files
+    #[command(after_help = gc::EXAMPLES)]
+    Gc(gc::Gc),
     /// How fast this machine is: training steps, inference, layer by layer, the data pipeline
     Bench(bench::Bench),
     /// Settings: values and where they came from
@@ -94,6 +102,8 @@ impl Cli {
             Command::Model(command) => command.run(&surroundings),
             Command::Runs(command) => command.run(&surroundings),
             Command::Server(command) => command.run(&surroundings),
+            Command::Db(command) => command.run(&surroundings),
+            Command::Gc(command) => command.run(&surroundings),
             Command::Bench(command) => command.run(&surroundings),
             Command::Config(command) => command.run(&surroundings),
             Command::Doctor(command) => command.run(&surroundings),

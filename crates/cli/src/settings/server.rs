@@ -1,7 +1,7 @@
 //! The tracking server, under the names of `mlflow server`.
 
 use super::value::{Kind, List, Optional, Switch, Text, Whole};
-use super::{Section, setting};
+use super::{Section, Setting, setting};
 
 /// How `anmok server` behaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,22 +40,29 @@ impl Default for ServerSettings {
     }
 }
 
+const BACKEND_STORE_URI: Setting = setting(
+    "backend_store_uri",
+    "The server's database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+    &Text { field: |s| &mut s.server.backend_store_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
+)
+.with_variables(&["MLFLOW_BACKEND_STORE_URI"]);
+
+const ARTIFACTS_DESTINATION: Setting = setting(
+    "artifacts_destination",
+    "Where the server keeps its clients' artifacts: a folder, or s3://BUCKET/PREFIX",
+    &Text { field: |s| &mut s.server.artifacts_destination, noun: "URI", what: "a folder or URI" },
+)
+.with_variables(&["MLFLOW_ARTIFACTS_DESTINATION"]);
+
+/// What a command on a server's database needs of a server's settings.
+pub const DATABASE: Section = Section { title: "Server", of_recipe: false, settings: &[BACKEND_STORE_URI, ARTIFACTS_DESTINATION] };
+
 pub const SECTION: Section = Section {
     title: "Server",
     of_recipe: false,
     settings: &[
-        setting(
-            "backend_store_uri",
-            "The server's database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
-            &Text { field: |s| &mut s.server.backend_store_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
-        )
-        .with_variables(&["MLFLOW_BACKEND_STORE_URI"]),
-        setting(
-            "artifacts_destination",
-            "Where the server keeps its clients' artifacts: a folder, or s3://BUCKET/PREFIX",
-            &Text { field: |s| &mut s.server.artifacts_destination, noun: "URI", what: "a folder or URI" },
-        )
-        .with_variables(&["MLFLOW_ARTIFACTS_DESTINATION"]),
+        BACKEND_STORE_URI,
+        ARTIFACTS_DESTINATION,
         setting(
             "serve_artifacts",
             "Whether clients reach artifacts through the server; without it they need access to the place itself",

@@ -7,6 +7,7 @@
 //! - `bad_input`: what must be refused, with its message
 //! - `server_faults`: the tracking server when things break
 //! - `tracking_server`: runs on a tracking server, and what is wrong with its address
+//! - `database`: import, export, check, upgrade, gc
 //! - `bench`: benchmarks, but for the speed
 
 // The tests look at PATH, to start programs.
@@ -14,6 +15,11 @@
 
 mod bad_input;
 mod bench;
+mod database;
+#[path = "../../../tracking/tests/mlflow/database.rs"]
+mod mlflow;
+#[path = "../../../tracking/tests/postgres/mod.rs"]
+mod postgres;
 mod resuming;
 mod sandbox;
 mod server_faults;

@@ -43,6 +43,14 @@ impl Said {
         self
     }
 
+    /// As [`Self::fails`], and gives what was printed before.
+    #[track_caller]
+    pub fn fails_with_out(self, code: i32, texts: &[&str]) -> String {
+        let out = self.out.clone();
+        self.fails(code, texts);
+        out
+    }
+
     /// Standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {

@@ -155,6 +155,13 @@ impl Folder {
         real(&self.root).zip(real(&other.root)).is_some_and(|(inner, outer)| inner.starts_with(outer))
     }
 
+    /// The folder with every symbolic link followed, as far as it is there.
+    pub fn real(&self) -> PathBuf {
+        let found = self.root.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+        let real = found.and_then(|(there, real)| Some(real.join(self.root.strip_prefix(there).ok()?)));
+        real.unwrap_or_else(|| self.root.clone())
+    }
+
     /// [`ArtifactPath`] cannot leave the folder by itself; a symbolic link on its way could.
     fn require_inside(&self, place: &Path, path: &ArtifactPath) -> Result<(), TrackingError> {
         let real = |place: &Path| fs::canonicalize(place).map_err(|error| TrackingError::io("finding the artifact", place, error));

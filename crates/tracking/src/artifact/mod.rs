@@ -201,6 +201,22 @@ impl ArtifactStore {
         }
     }
 
+    /// Deletes a folder if nothing is in it. Where it cannot be, it stays: an empty folder is nobody's harm.
+    pub(crate) fn delete_empty_folder(&self, path: &ArtifactPath) {
+        if let Kind::Folder(root) = &self.0 {
+            std::fs::remove_dir(root.place(path)).ok();
+        }
+    }
+
+    /// The place itself as one text, the same for every way to write it, without a `/` at its end: what lies in it starts
+    /// with this text and a `/`.
+    pub(crate) fn place(&self) -> String {
+        match &self.0 {
+            Kind::Folder(root) => file_uri(&root.real()).trim_end_matches('/').to_owned(),
+            Kind::Objects(objects) => objects.place(),
+        }
+    }
+
     /// Where the artifact lies or would lie on this machine, if it does at all.
     pub fn local_path(&self, path: &ArtifactPath) -> Option<PathBuf> {
         match &self.0 {

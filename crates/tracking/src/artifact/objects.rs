@@ -105,6 +105,10 @@ impl Objects {
         Self { bucket: self.bucket.clone(), prefix: self.text(Some(folder)) }
     }
 
+    pub(super) fn place(&self) -> String {
+        self.uri(&self.prefix).trim_end_matches('/').to_owned()
+    }
+
     fn text(&self, path: Option<&ArtifactPath>) -> String {
         match path {
             Some(path) if self.prefix.is_empty() => path.to_string(),

@@ -148,7 +148,7 @@ impl Connection for Session<'_> {
         let (mut outputs, mut lists, mut list_names) = (vec![], vec![], vec![]);
         for (at, (name, value)) in columns.iter().enumerate() {
             let kind = match value {
-                Value::Integer(_) | Value::Integers(_) => "BIGINT",
+                Value::Integer(_) | Value::Integers(_) | Value::OptionalIntegers(_) => "BIGINT",
                 Value::Real(_) | Value::Reals(_) => "DOUBLE PRECISION",
                 Value::Null | Value::Text(_) | Value::Texts(_) | Value::OptionalTexts(_) => "TEXT",
             };
@@ -215,6 +215,7 @@ impl ToSql for Bound<'_> {
             Value::Text(value) => value.as_ref().to_sql_checked(ty, out),
             Value::Integers(list) if *ty == Type::INT4_ARRAY => narrow(list)?.to_sql(ty, out),
             Value::Integers(list) => list.as_ref().to_sql_checked(ty, out),
+            Value::OptionalIntegers(list) => list.to_sql_checked(ty, out),
             Value::Reals(list) => list.as_ref().to_sql_checked(ty, out),
             Value::Texts(list) => list.iter().map(AsRef::as_ref).collect::<Vec<&str>>().to_sql_checked(ty, out),
             Value::OptionalTexts(list) => list.iter().map(Option::as_deref).collect::<Vec<Option<&str>>>().to_sql_checked(ty, out),

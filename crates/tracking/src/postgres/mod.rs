@@ -12,11 +12,13 @@
 //! - [`connection`]: a connection as the statements of [`crate::sql`] see it
 //! - [`keys`]: the numbers of keys, agreed on by all servers
 //! - [`schema`]: tables, migrations, whose database it is
+//! - [`foreign`]: another program's database
 //! - [`failure`]: from PostgreSQL's errors to ours
 
 mod address;
 mod connection;
 mod failure;
+mod foreign;
 mod keys;
 mod pool;
 mod schema;
@@ -27,10 +29,12 @@ use std::time::Duration;
 use self::address::Address;
 use self::connection::Session;
 use self::failure::At;
+pub(crate) use self::foreign::Foreign;
 use self::keys::Keys;
 use self::pool::{Lent, Pool};
 use crate::artifact::Artifacts;
 use crate::error::TrackingError;
+use crate::maintenance::SchemaVersion;
 use crate::run_name::random_bytes;
 use crate::sql::{Connection, Database, Failure, Fault, Locations, SqlStore};
 use crate::uri::StoreOptions;
@@ -59,6 +63,13 @@ pub(crate) fn open(uri: &str, options: &StoreOptions) -> Result<SqlStore<Postgre
     let pool = Pool::new(address, options.connections, options.busy_timeout);
     schema::prepare(&pool, &at, schema::MIGRATIONS, &locations.of_experiment(0))?;
     Ok(SqlStore { database: Postgres { at, pool, keys: Keys::default() }, locations, artifacts: Artifacts::new(options.artifacts.clone()) })
+}
+
+/// The version of the schema in a database.
+pub(crate) fn schema_version(uri: &str, options: &StoreOptions) -> Result<SchemaVersion, TrackingError> {
+    let address = Address::parse(uri)?;
+    let at = At { name: address.name.clone() };
+    schema::version(&Pool::new(address, 1, options.busy_timeout), &at)
 }
 
 impl Database for Postgres {

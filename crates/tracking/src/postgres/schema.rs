@@ -9,6 +9,7 @@ use super::connection::{Client, Session};
 use super::failure::At;
 use super::pool::Pool;
 use crate::error::TrackingError;
+use crate::maintenance::SchemaVersion;
 use crate::sql::{Connection, Failure, Value};
 use crate::store::now_ms;
 
@@ -170,6 +171,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (model_version, key)
     );
     "#,
+    // 3. What `anmok gc` has begun to delete for good: it cannot be restored any more.
+    "
+    ALTER TABLE anmok.experiments ADD COLUMN collected SMALLINT NOT NULL DEFAULT 0;
+    ALTER TABLE anmok.runs ADD COLUMN collected SMALLINT NOT NULL DEFAULT 0;
+    ALTER TABLE anmok.logged_models ADD COLUMN collected SMALLINT NOT NULL DEFAULT 0;
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date. Several
@@ -179,11 +186,7 @@ pub(super) fn prepare(pool: &Pool, at: &At, migrations: &[&str], default_locatio
     let newest = migrations.len() as i64;
     let mut lent = at.result(doing, pool.get())?;
     let client = at.result(doing, lent.client())?;
-    // In a transaction, so that it is one state that is judged: another server may be making the schema.
-    at.result(doing, client.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))?;
-    let before = found(client);
-    at.result(doing, client.batch("ROLLBACK"))?;
-    if at.result(doing, before)?.check(at, newest)? == newest {
+    if at.result(doing, found_at_once(client))?.check(at, newest)? == newest {
         return Ok(());
     }
     // A lock that ends with the transaction: a server that dies here leaves nothing behind.
@@ -198,6 +201,23 @@ pub(super) fn prepare(pool: &Pool, at: &At, migrations: &[&str], default_locatio
         lent.keep = false;
     }
     done
+}
+
+/// The version of the schema, which is left as it is.
+pub(super) fn version(pool: &Pool, at: &At) -> Result<SchemaVersion, TrackingError> {
+    let doing = "opening the tracking database";
+    let newest = MIGRATIONS.len() as i64;
+    let mut lent = at.result(doing, pool.get())?;
+    let client = at.result(doing, lent.client())?;
+    Ok(SchemaVersion { found: at.result(doing, found_at_once(client))?.check(at, newest)?, newest })
+}
+
+/// In a transaction, so that it is one state that is judged: another server may be making the schema.
+fn found_at_once(client: &mut Client) -> Result<Found, Failure> {
+    client.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    let before = found(client);
+    client.batch("ROLLBACK")?;
+    before
 }
 
 fn migrate(client: &mut Client, migrations: &[&str], version: i64, default_location: &str) -> Result<(), Failure> {

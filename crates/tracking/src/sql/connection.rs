@@ -46,6 +46,7 @@ pub(crate) enum Value<'a> {
     Reals(Cow<'a, [f64]>),
     Texts(Vec<Cow<'a, str>>),
     OptionalTexts(Vec<Option<Cow<'a, str>>>),
+    OptionalIntegers(Vec<Option<i64>>),
 }
 
 impl From<i64> for Value<'_> {
@@ -127,6 +128,12 @@ impl<'a> From<Vec<Option<&'a str>>> for Value<'a> {
     }
 }
 
+impl From<Vec<Option<i64>>> for Value<'_> {
+    fn from(values: Vec<Option<i64>>) -> Self {
+        Self::OptionalIntegers(values)
+    }
+}
+
 impl Value<'_> {
     /// How many rows a list stands for; a single value stands in every row.
     pub fn rows(&self) -> Option<usize> {
@@ -135,6 +142,7 @@ impl Value<'_> {
             Self::Reals(list) => Some(list.len()),
             Self::Texts(list) => Some(list.len()),
             Self::OptionalTexts(list) => Some(list.len()),
+            Self::OptionalIntegers(list) => Some(list.len()),
             Self::Null | Self::Integer(_) | Self::Real(_) | Self::Text(_) => None,
         }
     }
@@ -146,6 +154,17 @@ pub(crate) trait Row {
     fn integer(&self, column: usize) -> Result<i64, Failure>;
     fn real(&self, column: usize) -> Result<f64, Failure>;
     fn text(&self, column: usize) -> Result<&str, Failure>;
+
+    /// A text in bytes that nobody promised anything about, and whether some of them had to be replaced; numbers are written out.
+    fn lossy_text(&self, column: usize) -> Result<Option<(String, bool)>, Failure> {
+        Ok(match self.value(column)? {
+            Value::Null => None,
+            Value::Integer(value) => Some((value.to_string(), false)),
+            Value::Real(value) => Some((value.to_string(), false)),
+            Value::Text(text) => Some((text.into_owned(), false)),
+            _ => return Err(Failure::other(format!("column {column} is a list"))),
+        })
+    }
 
     fn string(&self, column: usize) -> Result<String, Failure> {
         Ok(self.text(column)?.to_string())

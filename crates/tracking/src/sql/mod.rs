@@ -1,19 +1,27 @@
 //! The statements, written once for all SQL databases, and the store on top of them.
 //!
 //! - [`store`], [`tracking_store`], [`model_registry`]: the traits, on a [`Database`]
-//! - [`read`], [`write`], [`params`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
+//! - [`read`], [`write`], [`params`], [`lifecycle`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]:
+//!   the statements
+//! - [`maintenance`]: the care of the database; [`check`]: looking for damage; [`collect`]: deleting for good; [`mlflow`]: copying
+//!   MLflow's own database in, and back into one
 //! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
 //! - [`connection`]: what they need of a database
 //! - [`failure`]: what can go wrong with them
 //! - [`location`]: artifact locations as they are stored and shown
 //! - [`page`]: page tokens
 
+mod check;
+mod collect;
 mod connection;
 mod experiments;
 mod failure;
 mod history;
+mod lifecycle;
 mod location;
 mod logged_models;
+mod maintenance;
+mod mlflow;
 mod model_registry;
 mod model_search;
 mod page;

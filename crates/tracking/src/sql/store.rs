@@ -5,7 +5,7 @@ use anmok_protocol::{Batch, Experiment, LifecycleStage, Metric, Run, RunInfo, Ru
 use super::connection::Connection;
 use super::failure::Failure;
 use super::location::Locations;
-use super::{read, search, write};
+use super::{lifecycle, read, search, write};
 use crate::artifact::{ArtifactStore, Artifacts};
 use crate::error::TrackingError;
 use crate::store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate};
@@ -68,13 +68,13 @@ impl<D: Database> RunStore for SqlStore<D> {
     fn delete_experiment(&self, experiment_id: &str) -> Result<(), TrackingError> {
         let id = validate::experiment_id(experiment_id)?;
         self.database
-            .write("deleting an experiment", move |connection| write::set_experiment_stage(connection, id, LifecycleStage::Deleted))
+            .write("deleting an experiment", move |connection| lifecycle::set_experiment_stage(connection, id, LifecycleStage::Deleted))
     }
 
     fn restore_experiment(&self, experiment_id: &str) -> Result<(), TrackingError> {
         let id = validate::experiment_id(experiment_id)?;
         self.database
-            .write("restoring an experiment", move |connection| write::set_experiment_stage(connection, id, LifecycleStage::Active))
+            .write("restoring an experiment", move |connection| lifecycle::set_experiment_stage(connection, id, LifecycleStage::Active))
     }
 
     fn create_run(&self, new: &NewRun) -> Result<Run, TrackingError> {
@@ -94,12 +94,12 @@ impl<D: Database> RunStore for SqlStore<D> {
 
     fn delete_run(&self, run_id: &str) -> Result<(), TrackingError> {
         let run_id = run_id.to_string();
-        self.database.write("deleting a run", move |connection| write::set_run_stage(connection, &run_id, LifecycleStage::Deleted))
+        self.database.write("deleting a run", move |connection| lifecycle::set_run_stage(connection, &run_id, LifecycleStage::Deleted))
     }
 
     fn restore_run(&self, run_id: &str) -> Result<(), TrackingError> {
         let run_id = run_id.to_string();
-        self.database.write("restoring a run", move |connection| write::set_run_stage(connection, &run_id, LifecycleStage::Active))
+        self.database.write("restoring a run", move |connection| lifecycle::set_run_stage(connection, &run_id, LifecycleStage::Active))
     }
 
     fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<(), TrackingError> {

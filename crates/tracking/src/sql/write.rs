@@ -69,24 +69,6 @@ pub(super) fn set_keyed<'a>(
     Ok(())
 }
 
-/// Deletes or restores an experiment that is in the opposite stage, and its runs with it.
-pub(super) fn set_experiment_stage(connection: &mut dyn Connection, experiment: i64, stage: LifecycleStage) -> Result<(), Failure> {
-    let from = if stage == LifecycleStage::Active { LifecycleStage::Deleted } else { LifecycleStage::Active };
-    let now = now_ms();
-    let changed = connection.execute(
-        "UPDATE anmok_experiments SET lifecycle_stage = ?2, last_update_time = ?3 WHERE experiment = ?1 AND lifecycle_stage = ?4",
-        &[experiment.into(), stage.name().into(), now.into(), from.name().into()],
-    )?;
-    if changed == 0 {
-        return Err(ApiError::experiment_not_found(&experiment.to_string()).into());
-    }
-    connection.execute(
-        "UPDATE anmok_runs SET lifecycle_stage = ?2, deleted_time = ?3 WHERE experiment = ?1",
-        &[experiment.into(), stage.name().into(), (stage == LifecycleStage::Deleted).then_some(now).into()],
-    )?;
-    Ok(())
-}
-
 /// A run to insert, checked and named.
 pub(super) struct CheckedRun {
     new: NewRun,
@@ -186,14 +168,6 @@ pub(super) fn update_run(
     info.map(|(_, info)| info).ok_or_else(|| ApiError::run_not_found(run_id).into())
 }
 
-pub(super) fn set_run_stage(connection: &mut dyn Connection, run_id: &str, stage: LifecycleStage) -> Result<(), Failure> {
-    let changed = connection.execute(
-        "UPDATE anmok_runs SET lifecycle_stage = ?2, deleted_time = ?3 WHERE run_id = ?1",
-        &[run_id.into(), stage.name().into(), (stage == LifecycleStage::Deleted).then(now_ms).into()],
-    )?;
-    if changed == 0 { Err(ApiError::run_not_found(run_id).into()) } else { Ok(()) }
-}
-
 /// A batch as it is stored: long values cut, infinities clamped, NaN marked.
 pub(super) struct BatchRows {
     metrics: Vec<Point>,
@@ -266,6 +240,11 @@ pub(super) fn log_batch(connection: &mut dyn Connection, run_id: &str, batch: &B
     set_tags(connection, run, batch.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())))
 }
 
+/// Of the latest points, the later one stays.
+pub(super) const LATER_POINT: &str = "ON CONFLICT (run, key) DO UPDATE
+    SET step = excluded.step, timestamp = excluded.timestamp, value = excluded.value, is_nan = excluded.is_nan
+    WHERE (excluded.step, excluded.timestamp, excluded.value) > (there.step, there.timestamp, there.value)";
+
 /// `keys` are the numbers of the points' keys, in the order of [`BatchRows::keys`].
 fn log_metrics(connection: &mut dyn Connection, run: i64, points: &[Point], keys: &[i64]) -> Result<(), Failure> {
     let columns = |points: &[Point]| {
@@ -287,13 +266,7 @@ fn log_metrics(connection: &mut dyn Connection, run: i64, points: &[Point], keys
         }
     }
     let latest: Vec<Point> = latest.into_values().collect();
-    connection.insert_rows(
-        "anmok_latest_metrics",
-        &columns(&latest),
-        "ON CONFLICT (run, key) DO UPDATE
-         SET step = excluded.step, timestamp = excluded.timestamp, value = excluded.value, is_nan = excluded.is_nan
-         WHERE (excluded.step, excluded.timestamp, excluded.value) > (there.step, there.timestamp, there.value)",
-    )?;
+    connection.insert_rows("anmok_latest_metrics", &columns(&latest), LATER_POINT)?;
     Ok(())
 }
 

@@ -91,6 +91,7 @@ fn element<'a>(value: &'a Value, row: usize) -> ToSqlOutput<'a> {
         Value::Reals(list) => ToSqlOutput::Owned(list[row].into()),
         Value::Texts(list) => text(&list[row]),
         Value::OptionalTexts(list) => list[row].as_ref().map_or(ToSqlOutput::Borrowed(ValueRef::Null), text),
+        Value::OptionalIntegers(list) => ToSqlOutput::Owned(list[row].into()),
         Value::Null => ToSqlOutput::Borrowed(ValueRef::Null),
         Value::Integer(value) => ToSqlOutput::Borrowed(ValueRef::Integer(*value)),
         Value::Real(value) => ToSqlOutput::Borrowed(ValueRef::Real(*value)),
@@ -111,6 +112,7 @@ impl ToSql for Bound<'_> {
             Value::Reals(list) => json(serde_json::to_string(list)),
             Value::Texts(list) => json(serde_json::to_string(list)),
             Value::OptionalTexts(list) => json(serde_json::to_string(list)),
+            Value::OptionalIntegers(list) => json(serde_json::to_string(list)),
             single => Ok(element(single, 0)),
         }
     }
@@ -125,6 +127,18 @@ impl Row for SqliteRow<'_> {
             ValueRef::Integer(value) => Value::Integer(value),
             ValueRef::Real(value) => Value::Real(value),
             text => Value::Text(Cow::Borrowed(text.as_str().map_err(|error| Failure::other(format!("column {column}: {error}")))?)),
+        })
+    }
+
+    fn lossy_text(&self, column: usize) -> Result<Option<(String, bool)>, Failure> {
+        Ok(match self.0.get_ref(column).map_err(failure)? {
+            ValueRef::Null => None,
+            ValueRef::Integer(value) => Some((value.to_string(), false)),
+            ValueRef::Real(value) => Some((value.to_string(), false)),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                let text = String::from_utf8_lossy(bytes);
+                Some((text.to_string(), matches!(text, Cow::Owned(_))))
+            }
         })
     }
 

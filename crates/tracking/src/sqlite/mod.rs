@@ -5,11 +5,13 @@
 //!
 //! - [`schema`]: tables, migrations, whose database it is
 //! - [`commit`]: the one writing connection, and group commit
+//! - [`foreign`]: another program's database
 //! - [`connection`]: a connection as the statements of [`crate::sql`] see it
 
 mod commit;
 mod connection;
 mod failure;
+mod foreign;
 mod schema;
 
 use std::path::Path;
@@ -21,8 +23,10 @@ use rusqlite::{OpenFlags, TransactionBehavior};
 use self::commit::Committer;
 use self::connection::Session;
 use self::failure::{At, failure};
+pub(crate) use self::foreign::Foreign;
 use crate::artifact::Artifacts;
 use crate::error::TrackingError;
+use crate::maintenance::SchemaVersion;
 use crate::sql::{Connection, Database, Failure, Locations, SqlStore};
 use crate::store::now_ms;
 use crate::uri::{Durability, StoreOptions};
@@ -65,6 +69,16 @@ pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<SqlStore<Sqlit
     write_ahead(&connection, &at)?;
     let database = Sqlite { at, committer: Committer::new(connection), readers: Mutex::new(vec![]) };
     Ok(SqlStore { database, locations, artifacts: Artifacts::new(options.artifacts.clone()) })
+}
+
+/// The version of the schema in a file, which is there.
+pub(crate) fn schema_version(path: &Path, options: &StoreOptions) -> Result<SchemaVersion, TrackingError> {
+    let at = At::new(path, options.busy_timeout);
+    if !path.is_file() {
+        let why = "there is no such file".into();
+        return Err(TrackingError::Uri { uri: format!("sqlite:///{}", path.display()), why });
+    }
+    schema::version(&mut connect(&at, options.durability)?, &at)
 }
 
 impl Database for Sqlite {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::failure::{At, failure};
 use crate::error::TrackingError;
+use crate::maintenance::SchemaVersion;
 use crate::sql::Failure;
 
 /// "Anmk", in the header of every database of ours.
@@ -168,6 +169,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (model_version, key)
     ) WITHOUT ROWID;
     ",
+    // 3. What `anmok gc` has begun to delete for good: it cannot be restored any more.
+    "
+    ALTER TABLE anmok_experiments ADD COLUMN collected INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE anmok_runs ADD COLUMN collected INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE anmok_logged_models ADD COLUMN collected INTEGER NOT NULL DEFAULT 0;
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date.
@@ -193,6 +200,14 @@ pub(super) fn prepare(
     let done = migrate(&transaction, migrations, found).and_then(|()| if found == 0 { first(&transaction) } else { Ok(()) });
     at.result("bringing the tracking database up to date", done)?;
     at.result(doing, transaction.commit().map_err(failure))
+}
+
+/// The version of the schema, which is left as it is.
+pub(super) fn version(connection: &mut Connection, at: &At) -> Result<SchemaVersion, TrackingError> {
+    let doing = "opening the tracking database";
+    let newest = MIGRATIONS.len() as i64;
+    let ownership = connection.transaction().and_then(|transaction| ownership(&transaction));
+    Ok(SchemaVersion { found: at.result(doing, ownership.map_err(failure))?.check(at, newest)?, newest })
 }
 
 fn migrate(connection: &Connection, migrations: &[&str], found: i64) -> Result<(), Failure> {
