@@ -10,6 +10,7 @@
 //! - [`messages`], [`routes`]: requests and answers of the REST API, and where they go
 //! - [`artifact_path`]: paths inside a run's artifacts that cannot escape
 //! - [`model_source`]: where a model version may come from
+//! - [`permission`]: who may do what
 //! - [`search`]: the filter and order grammar, to typed clauses
 
 pub mod artifact_path;
@@ -20,6 +21,7 @@ pub mod limits;
 pub mod logged_model;
 pub mod messages;
 pub mod model_source;
+pub mod permission;
 pub mod registry;
 pub mod routes;
 pub mod run;
@@ -33,6 +35,7 @@ pub use experiment::{Experiment, ExperimentTag, LifecycleStage, ViewType};
 pub use logged_model::{
     LoggedModel, LoggedModelData, LoggedModelInfo, LoggedModelParameter, LoggedModelRegistrationInfo, LoggedModelStatus, LoggedModelTag,
 };
+pub use permission::{Action, Grant, Grants, Permission, ResourceType, Visible};
 pub use registry::{
     ModelStage, ModelVersion, ModelVersionStatus, ModelVersionTag, RegisteredModel, RegisteredModelAlias, RegisteredModelTag,
 };

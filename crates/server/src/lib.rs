@@ -5,6 +5,7 @@
 //! - [`options`], [`shutdown`]: what is chosen about a server, and how it is asked to stop
 //! - `connection`: sockets, their time limits
 //! - `front`: what happens around every request: its id, who may ask, the access log, the figures
+//! - [`auth`]: who asks, and what they may do
 //! - `security`: the rules for `Host` and `Origin`
 //! - `router`: which path is whose; `endpoint` makes a handler of a function over the store
 //! - `handlers`: those functions, one file per group of MLflow's endpoints
@@ -18,6 +19,7 @@
 //! refused: SQLite blocks whatever its interface says.
 
 mod answer;
+pub mod auth;
 mod connection;
 mod content_type;
 mod endpoint;
@@ -41,6 +43,7 @@ use std::sync::Arc;
 use anmok_tracking::Store;
 
 use front::Front;
+pub use auth::{Auth, password};
 pub use options::{Options, Security};
 pub use shutdown::Shutdown;
 use state::App;
@@ -67,7 +70,7 @@ pub fn run(listener: TcpListener, store: Arc<dyn Store>, options: Options, shutd
     runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let app = Arc::new(App::new(store, options));
+        let app = Arc::new(App::new(store, options)?);
         let front = Front { router: router::router(Arc::clone(&app)), app };
         connection::serve(listener, front, shutdown).await
     })

@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::auth::Auth;
+
 /// How a server behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Whether `mlflow-artifacts:` URIs and the endpoints below `/api/2.0/mlflow-artifacts` are served.
     pub serve_artifacts: bool,
-    /// Who may ask.
+    /// From where may be asked.
     pub security: Security,
+    /// Whether callers must say who they are, and what that means.
+    pub auth: Option<Auth>,
     /// The folder of MLflow's own web UI (`mlflow/server/js/build` of an installed package).
     pub ui_bundle: Option<PathBuf>,
     /// The largest JSON body in bytes. A data set's profile alone may have 16 MiB.
@@ -25,6 +29,7 @@ impl Default for Options {
         Self {
             serve_artifacts: true,
             security: Security::default(),
+            auth: None,
             ui_bundle: None,
             body_limit: 32 * 1024 * 1024,
             patience: Duration::from_secs(60),

@@ -6,6 +6,7 @@
 //! - [`store`]: the trait, and what is asked of it
 //! - [`tracking_store`]: what a tracking server asks beyond that
 //! - [`registry`]: the model registry's trait
+//! - [`accounts`]: what a server that knows its users asks
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
 //! - `sql`: the statements, in our own schema, and the trait on top of them
 //! - `sqlite`, `postgres`: the two databases
@@ -13,6 +14,7 @@
 //! - [`writer`]: one run's non-blocking log
 //! - [`error`]: what can go wrong, each with what to do
 
+pub mod accounts;
 pub mod artifact;
 pub mod error;
 mod postgres;
@@ -25,6 +27,7 @@ pub mod tracking_store;
 pub mod uri;
 pub mod writer;
 
+pub use accounts::{Account, AccountKey, AccountStore, AccountToken, NewToken, NewUser};
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
 pub use error::TrackingError;
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
@@ -33,7 +36,7 @@ pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, S
 pub use uri::{Durability, StoreOptions, StoreUri, open, open_store};
 pub use writer::RunWriter;
 
-/// A store that a whole server can stand on: runs, logged models and the registry.
-pub trait Store: TrackingStore + ModelRegistry {}
+/// A store that a whole server can stand on: runs, logged models, the registry and users.
+pub trait Store: TrackingStore + ModelRegistry + AccountStore {}
 
-impl<T: TrackingStore + ModelRegistry> Store for T {}
+impl<T: TrackingStore + ModelRegistry + AccountStore> Store for T {}

@@ -52,6 +52,7 @@ fn experiments(store: &dyn RunStore) -> String {
         name: "비전 vision".into(),
         artifact_location: None,
         tags: vec![ExperimentTag { key: "team".into(), value: "A".into() }],
+        creator: None,
     };
     let id = store.create_experiment(&new).unwrap();
     assert_ne!(id, "0");

@@ -4,6 +4,7 @@
 //! it: unknown fields are ignored, null is unset, integers and doubles may be text. What is wrong is said in MLflow's words.
 //! A parameter that stands in the path of a route (`{model_id}`) is in no message.
 
+pub mod accounts;
 pub mod artifacts;
 pub mod experiments;
 pub mod graphql;

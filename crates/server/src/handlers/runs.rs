@@ -10,12 +10,13 @@ use anmok_tracking::{NewRun, RunQuery, RunUpdate};
 use serde_json::{Map, Value};
 
 use super::{Answer, found, page_size};
+use crate::auth::Call;
 use crate::state::App;
 
 /// The tag that clients of MLflow 2 keep a run's models in.
 const MODEL_HISTORY_TAG: &str = "mlflow.log-model.history";
 
-pub(crate) fn create(app: &App, asked: CreateRun) -> Answer<RunResponse> {
+pub(crate) fn create(app: &Call, asked: CreateRun) -> Answer<RunResponse> {
     let new = NewRun {
         experiment_id: asked.experiment_id.unwrap_or_else(|| DEFAULT_EXPERIMENT_ID.into()),
         run_name: asked.run_name,
@@ -26,7 +27,7 @@ pub(crate) fn create(app: &App, asked: CreateRun) -> Answer<RunResponse> {
     Ok(RunResponse { run: app.store.create_run(&new)? })
 }
 
-pub(crate) fn get(app: &App, asked: GetRun) -> Answer<RunResponse> {
+pub(crate) fn get(app: &Call, asked: GetRun) -> Answer<RunResponse> {
     Ok(RunResponse { run: run(app, asked.run_id())? })
 }
 
@@ -35,50 +36,50 @@ pub(super) fn run(app: &App, run_id: &str) -> Answer<Run> {
     found(app.store.run(run_id)?, || ApiError::run_not_found(run_id))
 }
 
-pub(crate) fn update(app: &App, asked: UpdateRun) -> Answer<UpdateRunResponse> {
+pub(crate) fn update(app: &Call, asked: UpdateRun) -> Answer<UpdateRunResponse> {
     let update = RunUpdate { status: asked.status, end_time: asked.end_time, run_name: asked.run_name.clone() };
     Ok(UpdateRunResponse { run_info: app.store.update_run(asked.run_id(), &update)? })
 }
 
-pub(crate) fn delete(app: &App, asked: DeleteRun) -> Answer<Empty> {
+pub(crate) fn delete(app: &Call, asked: DeleteRun) -> Answer<Empty> {
     app.store.delete_run(&asked.run_id)?;
     Ok(Empty {})
 }
 
-pub(crate) fn restore(app: &App, asked: RestoreRun) -> Answer<Empty> {
+pub(crate) fn restore(app: &Call, asked: RestoreRun) -> Answer<Empty> {
     app.store.restore_run(&asked.run_id)?;
     Ok(Empty {})
 }
 
-pub(crate) fn log_metric(app: &App, asked: LogMetric) -> Answer<Empty> {
+pub(crate) fn log_metric(app: &Call, asked: LogMetric) -> Answer<Empty> {
     let (run_id, metric) = asked.into_metric();
     app.store.log_batch(&run_id, &Batch { metrics: vec![metric], ..Batch::default() })?;
     Ok(Empty {})
 }
 
-pub(crate) fn log_parameter(app: &App, asked: LogParam) -> Answer<Empty> {
+pub(crate) fn log_parameter(app: &Call, asked: LogParam) -> Answer<Empty> {
     let run_id = asked.run_id().to_owned();
     app.store.log_batch(&run_id, &Batch { params: vec![Param::new(asked.key, asked.value)], ..Batch::default() })?;
     Ok(Empty {})
 }
 
-pub(crate) fn log_batch(app: &App, asked: LogBatch) -> Answer<Empty> {
+pub(crate) fn log_batch(app: &Call, asked: LogBatch) -> Answer<Empty> {
     app.store.log_batch(&asked.run_id, &Batch { metrics: asked.metrics, params: asked.params, tags: asked.tags })?;
     Ok(Empty {})
 }
 
-pub(crate) fn set_tag(app: &App, asked: SetTag) -> Answer<Empty> {
+pub(crate) fn set_tag(app: &Call, asked: SetTag) -> Answer<Empty> {
     let run_id = asked.run_id().to_owned();
     app.store.set_tag(&run_id, &RunTag::new(asked.key, asked.value))?;
     Ok(Empty {})
 }
 
-pub(crate) fn delete_tag(app: &App, asked: DeleteTag) -> Answer<Empty> {
+pub(crate) fn delete_tag(app: &Call, asked: DeleteTag) -> Answer<Empty> {
     app.store.delete_tag(&asked.run_id, &asked.key)?;
     Ok(Empty {})
 }
 
-pub(crate) fn search(app: &App, asked: SearchRuns) -> Answer<SearchRunsResponse> {
+pub(crate) fn search(app: &Call, asked: SearchRuns) -> Answer<SearchRunsResponse> {
     let query = RunQuery {
         experiment_ids: asked.experiment_ids,
         filter: RunFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
@@ -91,20 +92,20 @@ pub(crate) fn search(app: &App, asked: SearchRuns) -> Answer<SearchRunsResponse>
     Ok(SearchRunsResponse { runs: page.items, next_page_token: page.next_page_token })
 }
 
-pub(crate) fn log_inputs(app: &App, asked: LogInputs) -> Answer<Empty> {
+pub(crate) fn log_inputs(app: &Call, asked: LogInputs) -> Answer<Empty> {
     let mut inputs = RunInputs::datasets(asked.datasets);
     inputs.model_inputs = asked.models;
     app.store.log_inputs(&asked.run_id, &inputs)?;
     Ok(Empty {})
 }
 
-pub(crate) fn log_outputs(app: &App, asked: LogOutputs) -> Answer<Empty> {
+pub(crate) fn log_outputs(app: &Call, asked: LogOutputs) -> Answer<Empty> {
     app.store.log_outputs(&asked.run_id, &asked.models)?;
     Ok(Empty {})
 }
 
 /// Adds a model to the list in the run's tag.
-pub(crate) fn log_model(app: &App, asked: LogModel) -> Answer<Empty> {
+pub(crate) fn log_model(app: &Call, asked: LogModel) -> Answer<Empty> {
     let Ok(model) = serde_json::from_str::<Map<String, Value>>(&asked.model_json) else {
         let message = format!("Malformed model info. \n {} \n is not a valid JSON.", asked.model_json);
         return Err(ApiError::invalid(message).into());

@@ -1,13 +1,15 @@
 //! The statements, written once for all SQL databases, and the store on top of them.
 //!
-//! - [`store`], [`tracking_store`], [`model_registry`]: the traits, on a [`Database`]
-//! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]: the statements
+//! - [`store`], [`tracking_store`], [`model_registry`], [`account_store`]: the traits, on a [`Database`]
+//! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`], [`accounts`]: the statements
 //! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
 //! - [`connection`]: what they need of a database
 //! - [`failure`]: what can go wrong with them
 //! - [`location`]: artifact locations as they are stored and shown
 //! - [`page`]: page tokens
 
+mod account_store;
+mod accounts;
 mod connection;
 mod experiments;
 mod failure;

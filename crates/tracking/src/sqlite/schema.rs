@@ -168,6 +168,29 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (model_version, key)
     ) WITHOUT ROWID;
     ",
+    // 3. Users, what they may do, and their tokens. `revision` is another one after each change to any of the three.
+    "
+    CREATE TABLE anmok_accounts (
+        account INTEGER PRIMARY KEY AUTOINCREMENT,
+        username TEXT NOT NULL UNIQUE,
+        password_hash TEXT NOT NULL,
+        is_admin INTEGER NOT NULL,
+        creation_time INTEGER NOT NULL,
+        revision INTEGER NOT NULL
+    );
+    CREATE TABLE anmok_account_grants (
+        account INTEGER NOT NULL, resource_type TEXT NOT NULL, resource TEXT NOT NULL, permission TEXT NOT NULL,
+        PRIMARY KEY (account, resource_type, resource)
+    ) WITHOUT ROWID;
+    CREATE INDEX anmok_account_grants_by_resource ON anmok_account_grants (resource_type, resource);
+    CREATE TABLE anmok_account_tokens (
+        account INTEGER NOT NULL, name TEXT NOT NULL,
+        token_hash TEXT NOT NULL UNIQUE,
+        creation_time INTEGER NOT NULL,
+        expiration_time INTEGER,
+        PRIMARY KEY (account, name)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date.
