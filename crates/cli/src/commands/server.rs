@@ -4,11 +4,11 @@ use super::{Given, Surroundings};
 use crate::failure::Usage;
 use crate::logging;
 use crate::settings::flags::{Flags, Sections};
-use crate::settings::server::ServerSettings;
+use crate::settings::server::{AppName, ServerSettings};
 use crate::settings::{Resolved, Section, Source, output, server, tracking, without_password};
 use crate::signals::Stop;
-use anmok_server::{Options, Security, Shutdown};
-use anmok_tracking::{ArtifactOptions, Store, StoreOptions};
+use anmok_server::{Auth, Options, Security, Shutdown, password};
+use anmok_tracking::{ArtifactOptions, NewUser, Store, StoreOptions};
 use anyhow::Context;
 use clap::Args;
 use indicatif::MultiProgress;
@@ -24,10 +24,15 @@ Examples:
   anmok server --ui-bundle auto                  with MLflow's own web UI (pip install mlflow)
   anmok server --host 0.0.0.0 --allowed-hosts mlflow.example --backend-store-uri postgresql://user@db/anmok \\
       --artifacts-destination s3://bucket/artifacts
+  MLFLOW_AUTH_ADMIN_PASSWORD=... anmok server --app-name basic-auth
+                                                 users and permissions (docs/permissions.md)
   MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py";
 
+/// MLflow's variable. No setting: settings are shown.
+const ADMIN_PASSWORD: &str = "MLFLOW_AUTH_ADMIN_PASSWORD";
+
 /// What stands for the artifacts that a server keeps itself.
-const PROXIED_ROOT: &str = "mlflow-artifacts:/";
+pub const PROXIED_ROOT: &str = "mlflow-artifacts:/";
 
 /// The tracking server: MLflow's API and web UI.
 #[derive(Debug, Args)]
@@ -60,6 +65,7 @@ impl Server {
         let address = listener.local_addr()?;
         let ui_bundle = settings.ui_bundle.as_deref().map(find_bundle).transpose()?;
         let store = open(&resolved)?;
+        let auth = settings.app_name.map(|AppName::BasicAuth| first_administrator(settings, surroundings, &*store)).transpose()?;
         let shutdown = Shutdown::default();
         let asked = shutdown.clone();
         Stop::on_signals_then("finishing what is under way", move || asked.ask())?;
@@ -68,7 +74,8 @@ impl Server {
             without_password(&settings.backend_store_uri),
             if settings.serve_artifacts { settings.artifacts_destination.as_str() } else { "not served" },
         );
-        anmok_server::run(listener, store, options(settings, ui_bundle), &shutdown)?;
+        let options = Options { auth, ..options(settings, ui_bundle) };
+        anmok_server::run(listener, store, options, &shutdown)?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -111,6 +118,30 @@ fn open(resolved: &Resolved) -> anyhow::Result<Arc<dyn Store>> {
         ..StoreOptions::default()
     };
     Ok(Arc::from(anmok_tracking::open_store(&settings.server.backend_store_uri, &options)?))
+}
+
+/// Sees to it that somebody can make the other users. There is no password that everybody knows, and none is made up: it
+/// would have to be printed, where logs keep it.
+fn first_administrator(settings: &ServerSettings, surroundings: &Surroundings, store: &dyn Store) -> anyhow::Result<Auth> {
+    let username = &settings.admin_username;
+    if !store.users()?.iter().any(|user| user.is_admin) {
+        let Some(given) = surroundings.secret(ADMIN_PASSWORD) else {
+            let words = format!(
+                "there is no administrator yet: set {ADMIN_PASSWORD} to a password of at least 12 characters, or make \
+                 one with `anmok users create {username} --admin --backend-store-uri {}`, and start again",
+                without_password(&settings.backend_store_uri)
+            );
+            return Err(Usage(words).into());
+        };
+        let password_hash = password::hash(given).map_err(|error| Usage(format!("{ADMIN_PASSWORD}: {error}")))?;
+        match store.create_user(&NewUser { username: username.clone(), password_hash, is_admin: true }) {
+            Ok(_) => tracing::info!("made the administrator {username:?}; {ADMIN_PASSWORD} is not needed any more"),
+            // Of several servers that start at once, one was faster.
+            Err(_) if store.user(username)?.is_some_and(|user| user.is_admin) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Auth { default_permission: settings.default_permission })
 }
 
 fn options(settings: &ServerSettings, ui_bundle: Option<PathBuf>) -> Options {

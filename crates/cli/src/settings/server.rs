@@ -1,7 +1,10 @@
 //! The tracking server, under the names of `mlflow server`.
 
-use super::value::{Kind, List, Optional, Switch, Text, Whole};
-use super::{Section, setting};
+use super::value::{Kind, List, OneOf, Optional, Switch, Text, Whole};
+use super::{Section, Setting, setting};
+use anmok_protocol::Permission;
+use serde::Serialize;
+use std::str::FromStr;
 
 /// How `anmok server` behaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +21,25 @@ pub struct ServerSettings {
     pub x_frame_options: String,
     /// A folder, or `auto`.
     pub ui_bundle: Option<String>,
+    pub app_name: Option<AppName>,
+    pub default_permission: Permission,
+    pub admin_username: String,
+}
+
+/// What MLflow calls an app: a server with something around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum AppName {
+    /// Callers say who they are.
+    #[serde(rename = "basic-auth")]
+    BasicAuth,
+}
+
+impl FromStr for AppName {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        if name == "basic-auth" { Ok(Self::BasicAuth) } else { Err(()) }
+    }
 }
 
 impl Default for ServerSettings {
@@ -34,20 +56,28 @@ impl Default for ServerSettings {
             disable_security_middleware: false,
             x_frame_options: "SAMEORIGIN".into(),
             ui_bundle: None,
+            app_name: None,
+            default_permission: Permission::Read,
+            admin_username: "admin".into(),
         }
     }
 }
+
+const BACKEND_STORE_URI: Setting = setting(
+    "backend_store_uri",
+    "The server's database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+    &Text { field: |s| &mut s.server.backend_store_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
+)
+.with_variables(&["MLFLOW_BACKEND_STORE_URI"]);
+
+/// Where a server keeps its users.
+pub const OF_ACCOUNTS: Section = Section { title: "Server", of_recipe: false, settings: &[BACKEND_STORE_URI] };
 
 pub const SECTION: Section = Section {
     title: "Server",
     of_recipe: false,
     settings: &[
-        setting(
-            "backend_store_uri",
-            "The server's database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
-            &Text { field: |s| &mut s.server.backend_store_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
-        )
-        .with_variables(&["MLFLOW_BACKEND_STORE_URI"]),
+        BACKEND_STORE_URI,
         setting(
             "artifacts_destination",
             "Where the server keeps its clients' artifacts: a folder, or s3://BUCKET/PREFIX",
@@ -109,5 +139,37 @@ pub const SECTION: Section = Section {
             },
         )
         .with_variables(&["ANMOK_UI_BUNDLE"]),
+        setting(
+            "app_name",
+            "basic-auth: callers say who they are, and users may do what is granted to them",
+            &Optional {
+                field: |s| &mut s.server.app_name,
+                kind: Kind::Text,
+                noun: "APP",
+                what: "basic-auth",
+                absent: "everybody may do everything",
+            },
+        )
+        .with_variables(&["ANMOK_APP_NAME"]),
+        setting(
+            "default_permission",
+            "With basic-auth: what users may do with what nobody granted them",
+            &OneOf {
+                field: |s| &mut s.server.default_permission,
+                names: &[
+                    ("READ", Permission::Read),
+                    ("EDIT", Permission::Edit),
+                    ("MANAGE", Permission::Manage),
+                    ("NO_PERMISSIONS", Permission::NoPermissions),
+                ],
+            },
+        )
+        .with_variables(&["MLFLOW_AUTH_DEFAULT_PERMISSION"]),
+        setting(
+            "admin_username",
+            "With basic-auth: the first administrator, made with the password in MLFLOW_AUTH_ADMIN_PASSWORD",
+            &Text { field: |s| &mut s.server.admin_username, noun: "NAME", what: "a name" },
+        )
+        .with_variables(&["MLFLOW_AUTH_ADMIN_USERNAME"]),
     ],
 };

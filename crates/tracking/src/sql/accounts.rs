@@ -1,6 +1,7 @@
 //! Users, grants and tokens: the statements.
 
 use anmok_protocol::messages::accounts::User;
+use anmok_protocol::permission::EVERY;
 use anmok_protocol::{ApiError, ErrorCode, Grant, Permission, ResourceType};
 
 use super::connection::{Connection, Row, Value};
@@ -113,6 +114,10 @@ pub(super) fn grant(connection: &mut dyn Connection, username: &str, grant: &Gra
 /// The grant of whoever makes something, in the same transaction. A user who was deleted meanwhile gets none.
 pub(super) fn grant_to_creator(connection: &mut dyn Connection, creator: Option<i64>, grant: &Grant) -> Result<(), Failure> {
     let Some(account) = creator else { return Ok(()) };
+    if grant.resource == EVERY {
+        // The grant on it would be one on everything.
+        return Err(ApiError::invalid(format!("'{EVERY}' cannot be a name where users have permissions: it stands for every name.")).into());
+    }
     let sql = "UPDATE anmok_accounts SET revision = revision + 1 WHERE account = ?1";
     if connection.execute(sql, &[account.into()])? > 0 {
         grant_to(connection, account, grant)?;
@@ -151,9 +156,11 @@ pub(super) fn move_grants(
     resource: &str,
     new_name: Option<&str>,
 ) -> Result<(), Failure> {
-    if new_name == Some(resource) {
+    // Grants on everything are not those on something that is called so.
+    if new_name == Some(resource) || resource == EVERY {
         return Ok(());
     }
+    let new_name = new_name.filter(|name| *name != EVERY);
     let names = [Some(resource), new_name].into_iter().flatten().map(str::to_owned).collect::<Vec<_>>();
     connection.execute(
         "UPDATE anmok_accounts SET revision = revision + 1 WHERE account IN
