@@ -1,6 +1,13 @@
 //! What stands in `Authorization`: `Basic` with a name and a password, or `Bearer` with a token.
 
 use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// Some clients leave the padding out.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// Longer ones are no credentials: names have 255 bytes, passwords 1024.
 const HEADER_BYTES: usize = 4096;
@@ -27,38 +34,10 @@ impl Credentials {
         if !scheme.eq_ignore_ascii_case("basic") {
             return None;
         }
-        let text = String::from_utf8(decoded(rest)?).ok()?;
+        let text = String::from_utf8(LENIENT.decode(rest).ok()?).ok()?;
         let (username, password) = text.split_once(':')?;
         Some(Self::Password { username: username.to_owned(), password: password.to_owned() })
     }
-}
-
-/// Base64, with or without its padding.
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| -> Option<u32> {
-        Some(u32::from(match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        }))
-    };
-    let digits = text.trim_end_matches('=').as_bytes();
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    for group in digits.chunks(4) {
-        if group.len() == 1 {
-            return None;
-        }
-        let mut bits = 0;
-        for byte in group {
-            bits = bits << 6 | digit(*byte)?;
-        }
-        bits <<= 6 * (4 - group.len());
-        bytes.extend(&bits.to_be_bytes()[1..group.len()]);
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

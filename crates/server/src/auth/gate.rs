@@ -131,12 +131,13 @@ impl Gate {
     /// The system has no random bytes.
     pub fn new(auth: &Auth) -> std::io::Result<Self> {
         let mut key = [0; 32];
-        getrandom::fill(&mut key)?;
+        getrandom::fill(&mut key).map_err(|error| std::io::Error::other(error.to_string()))?;
+        let key = Hmac::new_from_slice(&key).map_err(|error| std::io::Error::other(error.to_string()))?;
         // A hash fills a core and 19 MiB; half the cores go on serving who is known.
         let at_once = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 4));
         Ok(Self {
             default_permission: auth.default_permission,
-            key: Hmac::new(&key.into()),
+            key,
             proven: Mutex::default(),
             accounts: Mutex::default(),
             changes: AtomicU64::new(0),
@@ -192,7 +193,7 @@ impl Gate {
             }
             None => {
                 self.throttle.wrong(peer, &name, Instant::now());
-                tracing::warn!(target: "access", %peer, username = name, "refused wrong credentials");
+                tracing::warn!(target: "access", %peer, username = name.as_str(), "refused wrong credentials");
                 Err(Refusal::Unauthenticated)
             }
         }

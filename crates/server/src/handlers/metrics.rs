@@ -14,9 +14,10 @@ use super::Answer;
 use crate::answer::{Failure, IntoJsonResponse, json, json_response};
 use crate::endpoint::{Asked, InPath, Shared, caller, permitted};
 use crate::auth::Call;
+use crate::state::App;
 
 /// One page of a history.
-pub(crate) fn history(app: &Call, asked: &GetMetricHistory) -> Answer<GetMetricHistoryResponse> {
+fn history(app: &App, asked: &GetMetricHistory) -> Answer<GetMetricHistoryResponse> {
     let max_results = match asked.max_results {
         Some(max) if max <= 0 => {
             let message = format!("Invalid value {max} for parameter 'max_results' supplied. It must be a positive integer.");

@@ -88,9 +88,14 @@ pub(crate) fn search(app: &Call, asked: SearchModelVersions) -> Answer<SearchMod
 }
 
 pub(crate) fn get_download_uri(app: &Call, asked: GetModelVersionDownloadUri) -> Answer<GetModelVersionDownloadUriResponse> {
+    Ok(GetModelVersionDownloadUriResponse { artifact_uri: download_uri(app, &asked)? })
+}
+
+/// Where the files of a version lie.
+pub(super) fn download_uri(app: &App, asked: &GetModelVersionDownloadUri) -> Answer<String> {
     let version = number(&asked.version)?;
     let uri = app.store.model_version_download_uri(&asked.name, version)?;
-    Ok(GetModelVersionDownloadUriResponse { artifact_uri: found(uri, || ApiError::model_version_not_found(&asked.name, version))? })
+    found(uri, || ApiError::model_version_not_found(&asked.name, version))
 }
 
 pub(crate) fn set_tag(app: &Call, asked: SetModelVersionTag) -> Answer<Empty> {

@@ -36,10 +36,6 @@ pub(crate) fn upload_artifact(check: &Check, target: &Target) -> Answer<bool> {
     run(check, target, ["run_uuid", "run_id"], Action::Update)
 }
 
-pub(crate) fn get_metric_history(check: &Check, target: &Target) -> Answer<bool> {
-    run(check, target, ["run_id", "run_uuid"], Action::Read)
-}
-
 pub(crate) fn get_model_version_artifact(check: &Check, target: &Target) -> Answer<bool> {
     match parameter(target.uri, "name") {
         Some(name) => check.model_there(&name, Action::Read),
