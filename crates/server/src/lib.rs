@@ -42,8 +42,8 @@ use std::sync::Arc;
 
 use anmok_tracking::Store;
 
-use front::Front;
 pub use auth::{Auth, password};
+use front::Front;
 pub use options::{Options, Security};
 pub use shutdown::Shutdown;
 use state::App;

@@ -12,7 +12,8 @@ use crate::auth::rules::targets::{self, anybody};
 use crate::endpoint::{At, Shared, drain};
 use crate::front::named;
 use crate::handlers::{
-    experiments, files, logged_models, metrics, model_versions, permissions, proxy, registered_models, run_files, runs, server, tokens, users,
+    experiments, files, logged_models, metrics, model_versions, permissions, proxy, registered_models, run_files, runs, server, tokens,
+    users,
 };
 use crate::{graphql, page, ui};
 

@@ -88,7 +88,8 @@ fn users(store: &dyn Store) {
 
 fn grants(store: &dyn Store) {
     user(store, "granted");
-    let (zero, every) = (grant(ResourceType::Experiment, "0", Permission::Edit), grant(ResourceType::RegisteredModel, EVERY, Permission::Deny));
+    let (zero, every) =
+        (grant(ResourceType::Experiment, "0", Permission::Edit), grant(ResourceType::RegisteredModel, EVERY, Permission::Deny));
     let before = store.account(&AccountKey::Username("granted".into())).unwrap().unwrap();
     assert!(store.grant("granted", &zero).unwrap() && store.grant("granted", &every).unwrap());
     assert!(!store.grant("granted", &grant(ResourceType::Experiment, "0", Permission::Manage)).unwrap(), "what is there stays");
@@ -190,11 +191,16 @@ fn searches_show_what_is_visible(store: &dyn Store) {
     assert_eq!(only, hidden);
     let others = pages(Visible::Except(hidden.clone()));
     assert!(others.len() == all - 3 && others.iter().all(|id| !hidden.contains(id)), "{others:?}");
-    assert_eq!(store.search_experiments(&ExperimentQuery { visible: Visible::Only(vec![]), ..ExperimentQuery::default() }).unwrap().items, []);
+    assert_eq!(
+        store.search_experiments(&ExperimentQuery { visible: Visible::Only(vec![]), ..ExperimentQuery::default() }).unwrap().items,
+        []
+    );
 
     for name in ["seen", "unseen"] {
         store.create_registered_model(&NewRegisteredModel { name: name.into(), ..NewRegisteredModel::default() }).unwrap();
-        store.create_model_version(&NewModelVersion { name: name.into(), source: "s3://b/x".into(), ..NewModelVersion::default() }).unwrap();
+        store
+            .create_model_version(&NewModelVersion { name: name.into(), source: "s3://b/x".into(), ..NewModelVersion::default() })
+            .unwrap();
     }
     for visible in [Visible::Only(vec!["seen".into()]), Visible::Except(vec!["unseen".into()])] {
         let models = store.search_registered_models(&RegisteredModelQuery { visible: visible.clone(), ..RegisteredModelQuery::default() });

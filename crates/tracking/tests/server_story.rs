@@ -412,7 +412,12 @@ fn version(name: &str, source: &str) -> NewModelVersion {
 
 fn registered_models(store: &dyn Store) {
     let tag = |key: &str, value: &str| RegisteredModelTag { key: key.into(), value: value.into() };
-    let new = NewRegisteredModel { name: "net".into(), description: Some("vision".into()), tags: vec![tag("a", "1"), tag("a", "2")], creator: None };
+    let new = NewRegisteredModel {
+        name: "net".into(),
+        description: Some("vision".into()),
+        tags: vec![tag("a", "1"), tag("a", "2")],
+        creator: None,
+    };
     let made = store.create_registered_model(&new).unwrap();
     assert_eq!((made.name.as_str(), made.description.as_deref(), made.tags.clone()), ("net", Some("vision"), vec![tag("a", "2")]));
     assert_eq!(store.registered_model("net").unwrap(), Some(made));

@@ -100,9 +100,9 @@ impl List {
         }
         let tokens = store.tokens(&self.user)?;
         if self.json {
-            let shown = tokens.iter().map(|token| {
-                json!({ "name": token.name, "creation_time": token.creation_time, "expiration_time": token.expiration_time })
-            });
+            let shown = tokens
+                .iter()
+                .map(|token| json!({ "name": token.name, "creation_time": token.creation_time, "expiration_time": token.expiration_time }));
             print_json(&shown.collect());
             return Ok(());
         }

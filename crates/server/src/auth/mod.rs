@@ -96,9 +96,7 @@ impl<'a> Call<'a> {
         }
         // Another server may have granted it within the last second: nobody is refused by what is remembered.
         match gate.reread(&*self.app.store, account.user.id)? {
-            Some(now) if now.revision != account.revision => {
-                Ok(now.user.is_admin || rule(&Check { app: self.app, gate, account: &now })?)
-            }
+            Some(now) if now.revision != account.revision => Ok(now.user.is_admin || rule(&Check { app: self.app, gate, account: &now })?),
             _ => Ok(false),
         }
     }

@@ -9,8 +9,8 @@ use anmok_protocol::{ApiError, LoggedModel, LoggedModelFilter, limits};
 use anmok_tracking::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel};
 
 use super::{Answer, found, page_size};
-use crate::endpoint::InPath;
 use crate::auth::Call;
+use crate::endpoint::InPath;
 use crate::state::App;
 
 pub(crate) fn create(app: &Call, asked: CreateLoggedModel) -> Answer<LoggedModelResponse> {

@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use super::Answer;
 use crate::answer::{Failure, IntoJsonResponse, json, json_response};
-use crate::endpoint::{Asked, InPath, Shared, caller, permitted};
 use crate::auth::Call;
+use crate::endpoint::{Asked, InPath, Shared, caller, permitted};
 use crate::state::App;
 
 /// One page of a history.

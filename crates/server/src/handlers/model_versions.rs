@@ -10,7 +10,8 @@ use anmok_protocol::messages::model_versions::{
 };
 use anmok_protocol::validate::model_version as number;
 use anmok_protocol::{
-    ApiError, LoggedModelTag, MODEL_VERSIONS_TAG, ModelStage, ModelVersion, ModelVersionFilter, ModelVersionOrder, ModelVersionTag, ResourceType, limits,
+    ApiError, LoggedModelTag, MODEL_VERSIONS_TAG, ModelStage, ModelVersion, ModelVersionFilter, ModelVersionOrder, ModelVersionTag,
+    ResourceType, limits,
 };
 use anmok_tracking::{ModelVersionQuery, NewModelVersion};
 use serde_json::{Value, json};

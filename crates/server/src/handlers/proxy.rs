@@ -16,9 +16,9 @@ use axum::response::Response;
 use super::run_files::{VALID_SECONDS, signed, size, waiting};
 use super::{Answer, PROXIED, artifacts, folder, found};
 use crate::answer::{Failure, IntoJsonResponse};
+use crate::auth::Call;
 use crate::endpoint::{InPath, Shared, drain, in_path};
 use crate::file;
-use crate::auth::Call;
 use crate::state::App;
 
 /// S3 takes no more parts.

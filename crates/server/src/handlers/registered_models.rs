@@ -9,7 +9,9 @@ use anmok_protocol::messages::registered_models::{
     GetLatestVersionsResponse, GetModelVersionByAlias, GetRegisteredModel, RegisteredModelResponse, RenameRegisteredModel,
     SearchRegisteredModels, SearchRegisteredModelsResponse, SetRegisteredModelAlias, SetRegisteredModelTag, UpdateRegisteredModel,
 };
-use anmok_protocol::{ApiError, ModelStage, RegisteredModelFilter, RegisteredModelOrder, RegisteredModelTag, ResourceType, limits, validate};
+use anmok_protocol::{
+    ApiError, ModelStage, RegisteredModelFilter, RegisteredModelOrder, RegisteredModelTag, ResourceType, limits, validate,
+};
 use anmok_tracking::{NewRegisteredModel, RegisteredModelQuery};
 
 use super::{Answer, found, page_size};

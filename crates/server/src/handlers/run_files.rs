@@ -12,8 +12,8 @@ use anmok_tracking::{ArtifactStore, PresignedMethod};
 use super::logged_models::logged_model;
 use super::runs::run;
 use super::{Answer, artifacts, folder, found};
-use crate::endpoint::InPath;
 use crate::auth::Call;
+use crate::endpoint::InPath;
 use crate::state::App;
 
 /// How long a presigned URL is good if nobody says: MLflow's 15 minutes.

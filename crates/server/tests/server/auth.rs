@@ -123,7 +123,10 @@ fn what_was_changed_counts_at_once() {
     for (body, words) in [
         (json!({ "username": "anna", "password": "another good one" }), "Current password is required when changing your own password."),
         (json!({ "username": "anna", "password": "another good one", "current_password": "x" }), "Current password does not match."),
-        (json!({ "username": "anna", "password": PASSWORD, "current_password": PASSWORD }), "New password must differ from the current password."),
+        (
+            json!({ "username": "anna", "password": PASSWORD, "current_password": PASSWORD }),
+            "New password must differ from the current password.",
+        ),
         (json!({ "username": "anna", "password": "short", "current_password": PASSWORD }), "Password must be at least 12 characters."),
     ] {
         let answer = change(&body);

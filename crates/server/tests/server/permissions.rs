@@ -26,12 +26,14 @@ struct World {
 
 fn world(admin: &Client, name: &str) -> World {
     let experiment = admin.done("POST", "experiments/create", &json!({ "name": name }))["experiment_id"].as_str().unwrap().to_owned();
-    let run = admin.done("POST", "runs/create", &json!({ "experiment_id": experiment }))["run"]["info"]["run_id"].as_str().unwrap().to_owned();
+    let run =
+        admin.done("POST", "runs/create", &json!({ "experiment_id": experiment }))["run"]["info"]["run_id"].as_str().unwrap().to_owned();
     admin.done("POST", "runs/log-metric", &json!({ "run_id": run, "key": "loss", "value": 1.0, "timestamp": 1 }));
     let model = admin.done("POST", "logged-models", &json!({ "experiment_id": experiment }));
     admin.done("POST", "registered-models/create", &json!({ "name": name }));
     for _ in 0..2 {
-        admin.done("POST", "model-versions/create", &json!({ "name": name, "source": "s3://bucket/x" }));
+        let source = format!("mlflow-artifacts:/{experiment}/{run}/artifacts");
+        admin.done("POST", "model-versions/create", &json!({ "name": name, "source": source }));
     }
     World { experiment, run, logged_model: model["model"]["info"]["model_id"].as_str().unwrap().to_owned() }
 }
@@ -121,6 +123,8 @@ fn requests(world: &World, name: &str) -> Vec<(&'static str, String, Value, u8)>
         ask("GET", api(path), json!({}), NOTHING);
     }
     ask("POST", api("experiments/search"), json!({}), NOTHING);
+    ask("POST", api("experiments/create"), json!({ "name": format!("{name}-own") }), NOTHING);
+    ask("POST", api("registered-models/create"), json!({ "name": format!("{name}-own") }), NOTHING);
     ask("POST", api("runs/search"), json!({ "experiment_ids": [experiment] }), NOTHING);
     ask("POST", api("logged-models/search"), json!({ "experiment_ids": [experiment] }), NOTHING);
     ask("GET", "/api/3.0/mlflow/users/current/permissions".into(), json!({}), NOTHING);

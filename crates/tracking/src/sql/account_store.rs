@@ -69,8 +69,7 @@ impl<D: Database> AccountStore for SqlStore<D> {
 
     fn revoke(&self, username: &str, resource_type: ResourceType, resource: &str) -> Result<bool, TrackingError> {
         let (username, resource) = (username.to_string(), resource.to_string());
-        self.database
-            .write("revoking a permission", move |connection| accounts::revoke(connection, &username, resource_type, &resource))
+        self.database.write("revoking a permission", move |connection| accounts::revoke(connection, &username, resource_type, &resource))
     }
 
     fn create_token(&self, username: &str, new: &NewToken) -> Result<(), TrackingError> {

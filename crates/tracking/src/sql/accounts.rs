@@ -68,9 +68,7 @@ pub(super) fn account(connection: &mut dyn Connection, key: &AccountKey) -> Resu
     let (condition, value): (_, Value) = match key {
         AccountKey::Id(id) => ("u.account = ?1", (*id).into()),
         AccountKey::Username(username) => ("u.username = ?1", username.into()),
-        AccountKey::TokenHash(hash) => {
-            ("u.account = (SELECT t.account FROM anmok_account_tokens t WHERE t.token_hash = ?1)", hash.into())
-        }
+        AccountKey::TokenHash(hash) => ("u.account = (SELECT t.account FROM anmok_account_tokens t WHERE t.token_hash = ?1)", hash.into()),
     };
     let sql = format!("SELECT {USER_COLUMNS}, u.password_hash, u.revision FROM anmok_accounts u WHERE {condition}");
     let found = connection.first(&sql, &[value], |row| Ok((user_row(row)?, row.string(3)?, row.integer(4)?)))?;

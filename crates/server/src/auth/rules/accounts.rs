@@ -1,6 +1,7 @@
 //! `users/*`, permissions and tokens: everybody looks after themselves, whoever manages something says who else may use it,
 //! and the rest is for administrators, who are not asked.
 
+use anmok_protocol::Action;
 use anmok_protocol::messages::accounts::{
     CreateExperimentPermission, CreateRegisteredModelPermission, CreateToken, CreateUser, DeleteExperimentPermission,
     DeleteRegisteredModelPermission, DeleteUser, GetCurrentUser, GetExperimentPermission, GetRegisteredModelPermission, GetUser,
@@ -8,7 +9,6 @@ use anmok_protocol::messages::accounts::{
     RevokeUserPermission, UpdateExperimentPermission, UpdateRegisteredModelPermission, UpdateUserAdmin, UpdateUserPassword,
 };
 use anmok_protocol::permission::EVERY;
-use anmok_protocol::Action;
 
 use super::rules;
 use crate::auth::check::Check;

@@ -40,10 +40,7 @@ rules! {
 /// A version shows what it is made from, and so only those make it who may read that.
 fn may_use_source(check: &Check, asked: &CreateModelVersion) -> Answer<bool> {
     let source = ModelUri::parse(&asked.source)?;
-    if let Some(
-        ModelUri::Version(name, _) | ModelUri::Stage(name, _) | ModelUri::Latest(name) | ModelUri::Alias(name, _),
-    ) = &source
-    {
+    if let Some(ModelUri::Version(name, _) | ModelUri::Stage(name, _) | ModelUri::Latest(name) | ModelUri::Alias(name, _)) = &source {
         return check.model_there(name, Action::Read);
     }
     let named = match &source {
