@@ -58,6 +58,8 @@ pub(super) fn resolve<'a>(context: ResolverContext<'a>, call: Resolve, shape: Sh
         let arguments = arguments(&context)?;
         let asked = context.parent_value.downcast_ref::<Value>().unwrap_or(&arguments);
         match call(&Call::new(app, caller), asked) {
+            // What the caller may not see.
+            Ok(Value::Null) => Ok(None),
             Ok(json) => Ok(shape.owned(json)),
             Err(failure) => {
                 // The library would leave the field out; MLflow and the specification have null there.

@@ -33,7 +33,7 @@ fn world(admin: &Client, name: &str) -> World {
     admin.done("POST", "registered-models/create", &json!({ "name": name }));
     for _ in 0..2 {
         let source = format!("mlflow-artifacts:/{experiment}/{run}/artifacts");
-        admin.done("POST", "model-versions/create", &json!({ "name": name, "source": source }));
+        admin.done("POST", "model-versions/create", &json!({ "name": name, "source": source, "run_id": run }));
     }
     World { experiment, run, logged_model: model["model"]["info"]["model_id"].as_str().unwrap().to_owned() }
 }
@@ -238,7 +238,7 @@ fn every_route_is_asked() {
         .into_iter()
         .map(|(method, path, ..)| (method.to_owned(), path.split('?').next().unwrap_or_default().to_owned()))
         .collect();
-    // Webhooks are for administrators alone; the others say the same to everybody.
+    // Webhooks come later; the others say the same to everybody.
     let elsewhere = [Endpoint::AssistantConfig, Endpoint::AssistantProviders, Endpoint::GatewayProxy];
     for route in ROUTES.iter().filter(|route| !elsewhere.contains(&route.endpoint) && !route.path.contains("webhooks")) {
         let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
@@ -253,4 +253,56 @@ fn every_route_is_asked() {
         });
         assert!(found, "{:?} is not asked", route.endpoint);
     }
+}
+
+/// What may not be read is in no list, and pages are full all the same; GraphQL says null.
+#[test]
+fn lists_show_what_may_be_read() {
+    let server = Server::with(options(Permission::NoPermissions));
+    let (admin, anna) = (Client::new(&server, "admin", true), Client::new(&server, "anna", false));
+    let (hidden, shown) = (world(&admin, "hidden"), world(&admin, "shown"));
+    grant(&server, "anna", &shown, "shown", Permission::Read);
+    anna.done("POST", "experiments/create", &json!({ "name": "annas" }));
+    anna.done("POST", "registered-models/create", &json!({ "name": "annas" }));
+    let names = |client: &Client, endpoint: &str, list: &str, most: u32| {
+        let mut names = BTreeSet::new();
+        let mut token = String::new();
+        loop {
+            let answer = client.done("GET", endpoint, &json!({ "max_results": most.to_string(), "page_token": token }));
+            let items = answer[list].as_array().cloned().unwrap_or_default();
+            token = answer["next_page_token"].as_str().unwrap_or_default().to_owned();
+            assert!(token.is_empty() || items.len() == most as usize, "{endpoint}: a page of {} with another one after it", items.len());
+            names.extend(items.iter().map(|item| item["name"].as_str().unwrap().to_owned()));
+            if token.is_empty() {
+                return names;
+            }
+        }
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    for most in [1, 2, 100] {
+        assert_eq!(names(&anna, "experiments/search", "experiments", most), set(&["annas", "shown"]));
+        assert_eq!(names(&anna, "registered-models/search", "registered_models", most), set(&["annas", "shown"]));
+        assert_eq!(names(&anna, "model-versions/search", "model_versions", most), set(&["shown"]));
+        assert_eq!(names(&admin, "experiments/search", "experiments", most), set(&["Default", "annas", "hidden", "shown"]));
+    }
+    let both = json!({ "experiment_ids": [hidden.experiment, shown.experiment] });
+    let runs = anna.done("POST", "runs/search", &both);
+    assert_eq!((runs["runs"].as_array().map(Vec::len), &runs["runs"][0]["info"]["run_id"]), (Some(1), &json!(shown.run)));
+    let models = anna.done("POST", "logged-models/search", &both);
+    assert_eq!(models["models"].as_array().map(Vec::len), Some(1));
+    assert!(!anna.ask("GET", "/", b"").text().contains("hidden"), "the plain page");
+
+    let graphql = |query: &str, input: Value| {
+        let body = json!({ "query": query, "variables": { "i": input } }).to_string();
+        serde_json::from_slice::<Value>(&anna.ask("POST", "/graphql", body.as_bytes()).body).unwrap()
+    };
+    let run = "query q($i: MlflowGetRunInput) { mlflowGetRun(input: $i) { run { info { runId } } } }";
+    assert_eq!(graphql(run, json!({ "runId": hidden.run })), json!({ "data": { "mlflowGetRun": null }, "errors": null }));
+    assert_eq!(graphql(run, json!({ "runId": shown.run }))["data"]["mlflowGetRun"]["run"]["info"]["runId"], shown.run.as_str());
+    let search = "query q($i: MlflowSearchRunsInput) { mlflowSearchRuns(input: $i) { runs { info { runId } } } }";
+    let found = graphql(search, json!({ "experimentIds": [hidden.experiment, shown.experiment] }));
+    assert_eq!(found["data"]["mlflowSearchRuns"]["runs"], json!([{ "info": { "runId": shown.run } }]));
+    let versions = "query q($i: MlflowSearchModelVersionsInput) { mlflowSearchModelVersions(input: $i) { modelVersions { name } } }";
+    let found = graphql(versions, json!({}));
+    assert_eq!(found["data"]["mlflowSearchModelVersions"]["modelVersions"].as_array().map(Vec::len), Some(2), "{found}");
 }
