@@ -11,6 +11,7 @@
 //! - `handlers`: those functions, one file per group of MLflow's endpoints
 //! - `graphql`: MLflow's GraphQL endpoint, over the same handlers
 //! - `answer`, `file`: answers and errors as JSON, files in pieces
+//! - [`webhooks`]: others are told of what happens in the registry
 //! - `ui`, `page`: MLflow's web UI, or a plain page in its place
 //! - `figures`: what Prometheus reads at `/metrics`
 //!
@@ -35,6 +36,7 @@ mod security;
 pub mod shutdown;
 mod state;
 mod ui;
+pub mod webhooks;
 
 use std::io;
 use std::net::TcpListener;
@@ -47,6 +49,7 @@ use front::Front;
 pub use options::{Options, Security};
 pub use shutdown::Shutdown;
 use state::App;
+pub use webhooks::{Webhooks, webhook_key};
 
 /// Threads that carry bytes. The work is done in the pool below; two of these saturate a network card.
 const CARRIERS: usize = 2;

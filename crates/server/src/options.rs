@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::Auth;
+use crate::webhooks::Webhooks;
 
 /// How a server behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Options {
     pub security: Security,
     /// Whether callers must say who they are, and what that means.
     pub auth: Option<Auth>,
+    /// How webhooks are told.
+    pub webhooks: Webhooks,
     /// The folder of MLflow's own web UI (`mlflow/server/js/build` of an installed package).
     pub ui_bundle: Option<PathBuf>,
     /// The largest JSON body in bytes. A data set's profile alone may have 16 MiB.
@@ -30,6 +33,7 @@ impl Default for Options {
             serve_artifacts: true,
             security: Security::default(),
             auth: None,
+            webhooks: Webhooks::default(),
             ui_bundle: None,
             body_limit: 32 * 1024 * 1024,
             patience: Duration::from_secs(60),

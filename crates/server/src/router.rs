@@ -13,7 +13,7 @@ use crate::endpoint::{At, Shared, drain};
 use crate::front::named;
 use crate::handlers::{
     experiments, files, logged_models, metrics, model_versions, permissions, proxy, registered_models, run_files, runs, server, tokens,
-    users,
+    users, webhooks,
 };
 use crate::{graphql, page, ui};
 
@@ -129,12 +129,12 @@ fn handler(endpoint: Endpoint, at: At) -> Option<MethodRouter<Shared>> {
         Endpoint::SetModelVersionTag => at.call(model_versions::set_tag),
         Endpoint::DeleteModelVersionTag => at.call(model_versions::delete_tag),
 
-        Endpoint::CreateWebhook
-        | Endpoint::ListWebhooks
-        | Endpoint::GetWebhook
-        | Endpoint::UpdateWebhook
-        | Endpoint::DeleteWebhook
-        | Endpoint::TestWebhook => return None,
+        Endpoint::CreateWebhook => at.call(webhooks::create),
+        Endpoint::ListWebhooks => at.call(webhooks::list),
+        Endpoint::GetWebhook => at.call_path(targets::nobody, webhooks::get),
+        Endpoint::UpdateWebhook => at.call_in_path(webhooks::update),
+        Endpoint::DeleteWebhook => at.call_path(targets::nobody, webhooks::delete),
+        Endpoint::TestWebhook => at.call_in_path(webhooks::test),
 
         Endpoint::CreateUser => at.call(users::create),
         Endpoint::GetUser => at.call(users::get),

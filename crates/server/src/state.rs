@@ -11,6 +11,7 @@ use crate::auth::Caller;
 use crate::auth::gate::Gate;
 use crate::figures::Figures;
 use crate::options::Options;
+use crate::webhooks::delivery::Courier;
 
 /// One server's store, options and figures.
 pub(crate) struct App {
@@ -19,12 +20,15 @@ pub(crate) struct App {
     pub figures: Figures,
     /// Where callers are asked who they are; `None` where nobody is.
     pub gate: Option<Gate>,
+    /// Who tells webhooks.
+    pub courier: Courier,
 }
 
 impl App {
     pub fn new(store: Arc<dyn Store>, options: Options) -> io::Result<Self> {
         let gate = options.auth.as_ref().map(Gate::new).transpose()?;
-        Ok(Self { store, options, figures: Figures::default(), gate })
+        let courier = Courier::new(options.webhooks.clone());
+        Ok(Self { store, options, figures: Figures::default(), gate, courier })
     }
 
     /// Whether it must be asked what this caller may do.

@@ -7,6 +7,7 @@
 //! - [`tracking_store`]: what a tracking server asks beyond that
 //! - [`registry`]: the model registry's trait
 //! - [`accounts`]: what a server that knows its users asks
+//! - [`webhooks`]: what a server that tells others of the registry's changes asks
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
 //! - `sql`: the statements, in our own schema, and the trait on top of them
 //! - `sqlite`, `postgres`: the two databases
@@ -25,6 +26,7 @@ mod sqlite;
 pub mod store;
 pub mod tracking_store;
 pub mod uri;
+pub mod webhooks;
 pub mod writer;
 
 pub use accounts::{Account, AccountKey, AccountStore, AccountToken, NewToken, NewUser};
@@ -34,9 +36,10 @@ pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegiste
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
 pub use uri::{Durability, StoreOptions, StoreUri, open, open_store};
+pub use webhooks::{NewWebhook, StoredWebhook, WebhookStore, WebhookUpdate};
 pub use writer::RunWriter;
 
-/// A store that a whole server can stand on: runs, logged models, the registry and users.
-pub trait Store: TrackingStore + ModelRegistry + AccountStore {}
+/// A store that a whole server can stand on: runs, logged models, the registry, users and webhooks.
+pub trait Store: TrackingStore + ModelRegistry + AccountStore + WebhookStore {}
 
-impl<T: TrackingStore + ModelRegistry + AccountStore> Store for T {}
+impl<T: TrackingStore + ModelRegistry + AccountStore + WebhookStore> Store for T {}

@@ -7,7 +7,7 @@ use crate::settings::flags::{Flags, Sections};
 use crate::settings::server::{AppName, ServerSettings};
 use crate::settings::{Resolved, Section, Source, output, server, tracking, without_password};
 use crate::signals::Stop;
-use anmok_server::{Auth, Options, Security, Shutdown, password};
+use anmok_server::{Auth, Options, Security, Shutdown, Webhooks, password, webhook_key};
 use anmok_tracking::{ArtifactOptions, NewUser, Store, StoreOptions};
 use anyhow::Context;
 use clap::Args;
@@ -17,6 +17,7 @@ use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +31,9 @@ Examples:
 
 /// MLflow's variable. No setting: settings are shown.
 const ADMIN_PASSWORD: &str = "MLFLOW_AUTH_ADMIN_PASSWORD";
+
+/// MLflow's variable, and no setting either.
+const SECRET_KEY: &str = "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY";
 
 /// What stands for the artifacts that a server keeps itself.
 pub const PROXIED_ROOT: &str = "mlflow-artifacts:/";
@@ -74,7 +78,7 @@ impl Server {
             without_password(&settings.backend_store_uri),
             if settings.serve_artifacts { settings.artifacts_destination.as_str() } else { "not served" },
         );
-        let options = Options { auth, ..options(settings, ui_bundle) };
+        let options = Options { auth, webhooks: webhooks(settings, surroundings)?, ..options(settings, ui_bundle) };
         anmok_server::run(listener, store, options, &shutdown)?;
         tracing::info!("stopped");
         Ok(())
@@ -142,6 +146,18 @@ fn first_administrator(settings: &ServerSettings, surroundings: &Surroundings, s
         }
     }
     Ok(Auth { default_permission: settings.default_permission })
+}
+
+fn webhooks(settings: &ServerSettings, surroundings: &Surroundings) -> anyhow::Result<Webhooks> {
+    let secret_key = surroundings.secret(SECRET_KEY).map(|text| webhook_key(text)).transpose()?;
+    Ok(Webhooks {
+        allowed_schemes: settings.webhook_allowed_schemes.clone(),
+        allow_private_addresses: settings.webhook_allow_private_ips,
+        secret_key,
+        timeout: Duration::from_secs(settings.webhook_request_timeout.max(1).into()),
+        retries: settings.webhook_request_max_retries,
+        ..Webhooks::default()
+    })
 }
 
 fn options(settings: &ServerSettings, ui_bundle: Option<PathBuf>) -> Options {

@@ -24,6 +24,10 @@ pub struct ServerSettings {
     pub app_name: Option<AppName>,
     pub default_permission: Permission,
     pub admin_username: String,
+    pub webhook_allowed_schemes: Vec<String>,
+    pub webhook_allow_private_ips: bool,
+    pub webhook_request_timeout: u32,
+    pub webhook_request_max_retries: u32,
 }
 
 /// What MLflow calls an app: a server with something around it.
@@ -59,6 +63,10 @@ impl Default for ServerSettings {
             app_name: None,
             default_permission: Permission::Read,
             admin_username: "admin".into(),
+            webhook_allowed_schemes: vec!["https".into()],
+            webhook_allow_private_ips: false,
+            webhook_request_timeout: 30,
+            webhook_request_max_retries: 3,
         }
     }
 }
@@ -171,5 +179,29 @@ pub const SECTION: Section = Section {
             &Text { field: |s| &mut s.server.admin_username, noun: "NAME", what: "a name" },
         )
         .with_variables(&["MLFLOW_AUTH_ADMIN_USERNAME"]),
+        setting(
+            "webhook_allowed_schemes",
+            "Schemes of URLs that webhooks may have",
+            &List { field: |s| &mut s.server.webhook_allowed_schemes, what: "schemes such as https" },
+        )
+        .with_variables(&["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"]),
+        setting(
+            "webhook_allow_private_ips",
+            "Whether webhooks may lead to this machine and its private networks",
+            &Switch { field: |s| &mut s.server.webhook_allow_private_ips },
+        )
+        .with_variables(&["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"]),
+        setting(
+            "webhook_request_timeout",
+            "Seconds that a webhook may take to answer",
+            &Whole { field: |s| &mut s.server.webhook_request_timeout },
+        )
+        .with_variables(&["MLFLOW_WEBHOOK_REQUEST_TIMEOUT"]),
+        setting(
+            "webhook_request_max_retries",
+            "How often a webhook that does not answer is told again",
+            &Whole { field: |s| &mut s.server.webhook_request_max_retries },
+        )
+        .with_variables(&["MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES"]),
     ],
 };

@@ -14,6 +14,7 @@ pub(crate) mod runs;
 pub(crate) mod server;
 pub(crate) mod tokens;
 pub(crate) mod users;
+pub(crate) mod webhooks;
 
 use anmok_protocol::{ApiError, ArtifactPath};
 use anmok_tracking::ArtifactStore;

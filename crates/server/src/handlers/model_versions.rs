@@ -16,9 +16,11 @@ use anmok_protocol::{
 use anmok_tracking::{ModelVersionQuery, NewModelVersion};
 use serde_json::{Value, json};
 
+use super::webhooks::{tell, tell_change};
 use super::{Answer, found, model_source, page_size};
 use crate::auth::Call;
 use crate::state::App;
+use crate::webhooks::events::{Change, VersionCreated};
 
 pub(crate) fn create(app: &Call, asked: CreateModelVersion) -> Answer<ModelVersionResponse> {
     let source = model_source::check(app, &asked)?;
@@ -36,6 +38,15 @@ pub(crate) fn create(app: &Call, asked: CreateModelVersion) -> Answer<ModelVersi
     if let Some(model_id) = source.model_id.filter(|_| !source.is_prompt) {
         note_version(app, &model_id, &model_version)?;
     }
+    let created = VersionCreated {
+        name: &new.name,
+        version: model_version.version,
+        source: &new.source,
+        run_id: new.run_id.as_deref(),
+        description: new.description.as_deref(),
+        tags: &new.tags,
+    };
+    tell(app, &created.happening());
     Ok(ModelVersionResponse { model_version })
 }
 
@@ -102,10 +113,12 @@ pub(super) fn download_uri(app: &App, asked: &GetModelVersionDownloadUri) -> Ans
 pub(crate) fn set_tag(app: &Call, asked: SetModelVersionTag) -> Answer<Empty> {
     let tag = ModelVersionTag { key: asked.key, value: asked.value };
     app.store.set_model_version_tag(&asked.name, number(&asked.version)?, &tag)?;
+    tell_change(app, &asked.name, Change::VersionTagSet { version: &asked.version, key: &tag.key, value: &tag.value });
     Ok(Empty {})
 }
 
 pub(crate) fn delete_tag(app: &Call, asked: DeleteModelVersionTag) -> Answer<Empty> {
     app.store.delete_model_version_tag(&asked.name, number(&asked.version)?, &asked.key)?;
+    tell_change(app, &asked.name, Change::VersionTagDeleted { version: &asked.version, key: &asked.key });
     Ok(Empty {})
 }

@@ -14,13 +14,17 @@ use anmok_protocol::{
 };
 use anmok_tracking::{NewRegisteredModel, RegisteredModelQuery};
 
+use super::webhooks::{tell, tell_change};
 use super::{Answer, found, page_size};
 use crate::auth::Call;
+use crate::webhooks::events::{self, Change};
 
 pub(crate) fn create(app: &Call, asked: CreateRegisteredModel) -> Answer<RegisteredModelResponse> {
+    let happening = events::model_created(&asked.name, asked.description.as_deref(), &asked.tags);
     let new = NewRegisteredModel { name: asked.name, description: asked.description, tags: asked.tags, creator: app.caller.id() };
     let registered_model = app.store.create_registered_model(&new)?;
     app.caller_changed();
+    tell(app, &happening);
     Ok(RegisteredModelResponse { registered_model })
 }
 
@@ -63,22 +67,27 @@ pub(crate) fn get_latest_versions(app: &Call, asked: GetLatestVersions) -> Answe
 }
 
 pub(crate) fn set_tag(app: &Call, asked: SetRegisteredModelTag) -> Answer<Empty> {
-    app.store.set_registered_model_tag(&asked.name, &RegisteredModelTag { key: asked.key, value: asked.value })?;
+    let tag = RegisteredModelTag { key: asked.key, value: asked.value };
+    app.store.set_registered_model_tag(&asked.name, &tag)?;
+    tell_change(app, &asked.name, Change::ModelTagSet { key: &tag.key, value: &tag.value });
     Ok(Empty {})
 }
 
 pub(crate) fn delete_tag(app: &Call, asked: DeleteRegisteredModelTag) -> Answer<Empty> {
     app.store.delete_registered_model_tag(&asked.name, &asked.key)?;
+    tell_change(app, &asked.name, Change::ModelTagDeleted { key: &asked.key });
     Ok(Empty {})
 }
 
 pub(crate) fn set_alias(app: &Call, asked: SetRegisteredModelAlias) -> Answer<Empty> {
     app.store.set_registered_model_alias(&asked.name, &asked.alias, validate::model_version(&asked.version)?)?;
+    tell_change(app, &asked.name, Change::AliasSet { alias: &asked.alias, version: &asked.version });
     Ok(Empty {})
 }
 
 pub(crate) fn delete_alias(app: &Call, asked: DeleteRegisteredModelAlias) -> Answer<Empty> {
     app.store.delete_registered_model_alias(&asked.name, &asked.alias)?;
+    tell_change(app, &asked.name, Change::AliasDeleted { alias: &asked.alias });
     Ok(Empty {})
 }
 

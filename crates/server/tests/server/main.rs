@@ -11,3 +11,4 @@ mod postgres;
 mod security;
 mod story;
 mod web_ui;
+mod webhooks;

@@ -1,7 +1,7 @@
 //! The statements, written once for all SQL databases, and the store on top of them.
 //!
 //! - [`store`], [`tracking_store`], [`model_registry`], [`account_store`]: the traits, on a [`Database`]
-//! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`], [`accounts`]: the statements
+//! - [`read`], [`write`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`], [`accounts`], [`webhooks`]: the statements
 //! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
 //! - [`connection`]: what they need of a database
 //! - [`failure`]: what can go wrong with them
@@ -26,6 +26,7 @@ mod search;
 mod select;
 mod store;
 mod tracking_store;
+mod webhooks;
 mod write;
 
 pub(crate) use connection::{Connection, Dialect, Row, Value};

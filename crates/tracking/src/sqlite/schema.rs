@@ -191,6 +191,25 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (account, name)
     ) WITHOUT ROWID;
     ",
+    // 4. Webhooks. A secret is encrypted with a key that is not in here.
+    "
+    CREATE TABLE anmok_webhooks (
+        webhook INTEGER PRIMARY KEY,
+        webhook_id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        description TEXT,
+        url TEXT NOT NULL,
+        status TEXT NOT NULL,
+        secret TEXT,
+        creation_time INTEGER NOT NULL,
+        last_update_time INTEGER NOT NULL
+    );
+    CREATE TABLE anmok_webhook_events (
+        webhook INTEGER NOT NULL, place INTEGER NOT NULL, entity TEXT NOT NULL, action TEXT NOT NULL,
+        PRIMARY KEY (entity, action, webhook)
+    ) WITHOUT ROWID;
+    CREATE INDEX anmok_webhook_events_by_webhook ON anmok_webhook_events (webhook);
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date.

@@ -10,6 +10,7 @@ mod logged_models;
 mod registry;
 mod runs;
 pub(crate) mod targets;
+mod webhooks;
 
 /// Rules: `Request => |check, asked, path| whether;`
 macro_rules! rules {
