@@ -24,6 +24,18 @@ impl ApiError {
         Self::new(ErrorCode::InvalidParameterValue, message)
     }
 
+    /// `INVALID_PARAMETER_VALUE` for a parameter that is absent or empty.
+    pub fn missing_parameter(name: &str) -> Self {
+        Self::invalid(format!(
+            "Missing value for required parameter '{name}'. See the API docs for more information about request parameters."
+        ))
+    }
+
+    /// `RESOURCE_DOES_NOT_EXIST` for a user.
+    pub fn user_not_found(username: &str) -> Self {
+        Self::new(ErrorCode::ResourceDoesNotExist, format!("User with username={username} not found"))
+    }
+
     /// `RESOURCE_DOES_NOT_EXIST` for a run.
     pub fn run_not_found(run_id: &str) -> Self {
         Self::new(ErrorCode::ResourceDoesNotExist, format!("Run with id={run_id} not found"))

@@ -12,6 +12,7 @@
 //! - [`host_policy`]: which hosts an artifact location may name
 //! - [`model_source`]: where a model version may come from
 //! - [`python_json`]: JSON texts as MLflow's server writes them into tags
+//! - [`permission`]: who may do what
 //! - [`search`]: the filter and order grammar, to typed clauses
 
 pub mod artifact_path;
@@ -23,6 +24,7 @@ pub mod limits;
 pub mod logged_model;
 pub mod messages;
 pub mod model_source;
+pub mod permission;
 pub mod python_json;
 pub mod registry;
 pub mod routes;
@@ -37,6 +39,7 @@ pub use experiment::{Experiment, ExperimentTag, LifecycleStage, ViewType};
 pub use logged_model::{
     LoggedModel, LoggedModelData, LoggedModelInfo, LoggedModelParameter, LoggedModelRegistrationInfo, LoggedModelStatus, LoggedModelTag,
 };
+pub use permission::{Action, Grant, Grants, Permission, ResourceType, Visible};
 pub use registry::{
     ModelStage, ModelVersion, ModelVersionStatus, ModelVersionTag, RegisteredModel, RegisteredModelAlias, RegisteredModelTag,
 };

@@ -205,6 +205,34 @@ routes! {
     DeleteWebhook { Delete Api "/2.0/mlflow/webhooks/{webhook_id}" }
     TestWebhook { Post Api "/2.0/mlflow/webhooks/{webhook_id}/test" }
 
+    CreateUser { Post Api "/2.0/mlflow/users/create" }
+    GetUser { Get Api "/2.0/mlflow/users/get" }
+    GetCurrentUser { Get Api "/2.0/mlflow/users/current" }
+    ListUsers { Get Api "/2.0/mlflow/users/list" }
+    UpdateUserPassword { Patch Api "/2.0/mlflow/users/update-password" }
+    UpdateUserAdmin { Patch Api "/2.0/mlflow/users/update-admin" }
+    DeleteUser { Delete Api "/2.0/mlflow/users/delete" }
+    GrantUserPermission { Post Api "/3.0/mlflow/users/permissions/grant" }
+    RevokeUserPermission { Post Api "/3.0/mlflow/users/permissions/revoke" }
+    GetUserPermission { Get Api "/3.0/mlflow/users/permissions/get" }
+    ListUserPermissions { Get Api "/3.0/mlflow/users/permissions/list" }
+    ListCurrentUserPermissions { Get Api "/3.0/mlflow/users/current/permissions" }
+
+    // MLflow 3 grants to users; clients of MLflow 2 ask these.
+    CreateExperimentPermission { Post Api "/2.0/mlflow/experiments/permissions/create" }
+    GetExperimentPermission { Get Api "/2.0/mlflow/experiments/permissions/get" }
+    UpdateExperimentPermission { Patch Api "/2.0/mlflow/experiments/permissions/update" }
+    DeleteExperimentPermission { Delete Api "/2.0/mlflow/experiments/permissions/delete" }
+    CreateRegisteredModelPermission { Post Api "/2.0/mlflow/registered-models/permissions/create" }
+    GetRegisteredModelPermission { Get Api "/2.0/mlflow/registered-models/permissions/get" }
+    UpdateRegisteredModelPermission { Patch Api "/2.0/mlflow/registered-models/permissions/update" }
+    DeleteRegisteredModelPermission { Delete Api "/2.0/mlflow/registered-models/permissions/delete" }
+
+    // Ours: MLflow's clients send tokens, its server makes none.
+    CreateToken { Post Api "/2.0/anmok/tokens/create" }
+    ListTokens { Get Api "/2.0/anmok/tokens/list" }
+    RevokeToken { Delete Api "/2.0/anmok/tokens/revoke" }
+
     ServerInfo { Get Api "/3.0/mlflow/server-info" }
     GraphQl { Get Root "/graphql", Post Root "/graphql" }
     UiTelemetry { Get Ajax "/3.0/mlflow/ui-telemetry", Post Ajax "/3.0/mlflow/ui-telemetry" }

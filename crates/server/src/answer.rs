@@ -10,6 +10,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 
+/// MLflow's words.
+const PERMISSION_DENIED: &str = "Permission denied";
+
 /// Why a request was not carried out.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -17,6 +20,8 @@ pub(crate) enum Failure {
     Api(ApiError),
     /// The store's failure.
     Store(TrackingError),
+    /// The caller may not do this.
+    Forbidden,
 }
 
 impl From<ApiError> for Failure {
@@ -52,6 +57,7 @@ impl Failure {
     pub fn error(&self) -> ApiError {
         match self {
             Self::Api(error) => error.clone(),
+            Self::Forbidden => ApiError::new(ErrorCode::PermissionDenied, PERMISSION_DENIED),
             Self::Store(error) => {
                 let code = match error {
                     TrackingError::Unavailable { .. }
@@ -94,6 +100,10 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
+        if matches!(self, Self::Forbidden) {
+            // As MLflow's basic-auth app answers, unlike all else: plain text.
+            return text(StatusCode::FORBIDDEN, PERMISSION_DENIED);
+        }
         let error = self.told();
         let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json(&error).unwrap_or_else(|_| Bytes::new()).into_json_response();

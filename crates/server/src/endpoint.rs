@@ -17,6 +17,8 @@ use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 
 use crate::answer::{Failure, IntoJsonResponse, json};
+use crate::auth::rules::targets::{Rule, Target};
+use crate::auth::{Call, Caller, Guarded};
 use crate::front::named;
 use crate::handlers::Answer;
 use crate::state::App;
@@ -32,6 +34,11 @@ impl InPath {
     /// Those of the route; the router has decoded them.
     pub fn new(params: &RawPathParams) -> Self {
         Self(params.iter().map(|(_, value)| value.to_owned()).collect())
+    }
+
+    /// None.
+    pub fn none() -> Self {
+        Self(vec![])
     }
 
     /// The first; empty if the route has none.
@@ -71,47 +78,75 @@ impl At {
     }
 
     /// A function of the request.
-    pub fn call<Q, A>(self, handler: fn(&App, Q) -> Answer<A>) -> MethodRouter<Shared>
+    pub fn call<Q, A>(self, handler: fn(&Call, Q) -> Answer<A>) -> MethodRouter<Shared>
     where
-        Q: Request + Send + 'static,
+        Q: Request + Guarded + Send + 'static,
         A: Serialize + 'static,
     {
         let name = self.name;
         on(self.filter(), async move |State(app): State<Shared>, request: http::Request<Body>| {
-            named(name, answer(&app, name, request, move |app, asked| handler(app, asked.read()?)).await)
+            let work = move |call: &Call, asked: &Asked| handler(call, permitted(call, &InPath::none(), asked.read()?)?);
+            named(name, answer(&app, name, request, work).await)
         })
     }
 
     /// A function of the request and of what stands in the path.
-    pub fn call_in_path<Q, A>(self, handler: fn(&App, &InPath, Q) -> Answer<A>) -> MethodRouter<Shared>
+    pub fn call_in_path<Q, A>(self, handler: fn(&Call, &InPath, Q) -> Answer<A>) -> MethodRouter<Shared>
     where
-        Q: Request + Send + 'static,
+        Q: Request + Guarded + Send + 'static,
         A: Serialize + 'static,
     {
         let name = self.name;
         on(self.filter(), async move |State(app): State<Shared>, params: RawPathParams, request: http::Request<Body>| {
             let path = InPath::new(&params);
-            named(name, answer(&app, name, request, move |app, asked| handler(app, &path, asked.read()?)).await)
+            let work = move |call: &Call, asked: &Asked| handler(call, &path, permitted(call, &path, asked.read()?)?);
+            named(name, answer(&app, name, request, work).await)
         })
     }
 
-    /// A function of what stands in the path alone.
-    pub fn call_path<A: Serialize + 'static>(self, handler: fn(&App, &InPath) -> Answer<A>) -> MethodRouter<Shared> {
+    /// A function of what stands in the path alone, for those whom `rule` lets through.
+    pub fn call_path<A: Serialize + 'static>(self, rule: Rule, handler: fn(&Call, &InPath) -> Answer<A>) -> MethodRouter<Shared> {
         let name = self.name;
         on(self.filter(), async move |State(app): State<Shared>, params: RawPathParams, request: http::Request<Body>| {
             let path = InPath::new(&params);
-            named(name, answer(&app, name, request, move |app, _| handler(app, &path)).await)
+            let uri = request.uri().clone();
+            let work = move |call: &Call, _: &Asked| {
+                if !call.allowed(|check| rule(check, &Target { uri: &uri, path: &path }))? {
+                    return Err(Failure::Forbidden);
+                }
+                handler(call, &path)
+            };
+            named(name, answer(&app, name, request, work).await)
         })
     }
 
-    /// An asynchronous function of the whole request, for streams.
-    pub fn stream<F: Future<Output = Result<Response, Failure>> + Send + 'static>(
+    /// An asynchronous function of the whole request, for everybody: the front lets its path through.
+    pub fn public<F: Future<Output = Result<Response, Failure>> + Send + 'static>(
         self,
         handler: fn(Shared, http::Request<Body>) -> F,
     ) -> MethodRouter<Shared> {
         let name = self.name;
         on(self.filter(), async move |State(app): State<Shared>, request: http::Request<Body>| {
             named(name, handler(app, request).await.unwrap_or_else(IntoResponse::into_response))
+        })
+    }
+
+    /// An asynchronous function of the whole request, for streams, for those whom `rule` lets through.
+    pub fn stream<F: Future<Output = Result<Response, Failure>> + Send + 'static>(
+        self,
+        rule: Rule,
+        handler: fn(Shared, http::Request<Body>) -> F,
+    ) -> MethodRouter<Shared> {
+        let name = self.name;
+        on(self.filter(), async move |State(app): State<Shared>, mut request: http::Request<Body>| {
+            let answered = match may_pass(&app, name, rule, &mut request).await {
+                Ok(()) => handler(app, request).await,
+                Err(refusal) => {
+                    drain(request.into_body()).await;
+                    Err(refusal)
+                }
+            };
+            named(name, answered.unwrap_or_else(IntoResponse::into_response))
         })
     }
 }
@@ -200,17 +235,38 @@ pub(crate) fn parameter(uri: &Uri, name: &str) -> Option<String> {
     pairs.find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
+/// The request, if the caller may ask it.
+pub(crate) fn permitted<Q: Guarded>(call: &Call, path: &InPath, mut asked: Q) -> Answer<Q> {
+    if call.allowed(|check| asked.allowed(check, path))? { Ok(asked) } else { Err(Failure::Forbidden) }
+}
+
+/// Who sends a request; the front has put it there.
+pub(crate) fn caller(request: &http::Request<Body>) -> Caller {
+    request.extensions().get().cloned().unwrap_or(Caller::Anyone)
+}
+
+async fn may_pass(app: &Shared, name: &'static str, rule: Rule, request: &mut http::Request<Body>) -> Result<(), Failure> {
+    let caller = caller(request);
+    if !app.asks(&caller) {
+        return Ok(());
+    }
+    let (uri, path) = (request.uri().clone(), in_path(request).await);
+    let work = move |app: &App| Call::new(app, &caller).allowed(|check| rule(check, &Target { uri: &uri, path: &path }));
+    if app.blocking(name, work).await? { Ok(()) } else { Err(Failure::Forbidden) }
+}
+
 async fn answer<A: Serialize + 'static>(
     app: &Shared,
     name: &'static str,
     request: http::Request<Body>,
-    handler: impl FnOnce(&App, &Asked) -> Answer<A> + Send + 'static,
+    handler: impl FnOnce(&Call, &Asked) -> Answer<A> + Send + 'static,
 ) -> Response {
+    let caller = caller(&request);
     let asked = match Asked::receive(app, request).await {
         Ok(asked) => asked,
         Err(failure) => return failure.into_response(),
     };
-    match app.blocking(name, move |app| json(&handler(app, &asked)?)).await {
+    match app.blocking(name, move |app| json(&handler(&Call::new(app, &caller), &asked)?)).await {
         Ok(bytes) => bytes.into_json_response(),
         Err(failure) => failure.into_response(),
     }

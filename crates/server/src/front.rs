@@ -7,13 +7,15 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http_body::Body as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::answer::text;
+use crate::auth::Caller;
+use crate::endpoint::drain;
 use crate::security::{CROSS_ORIGIN, INVALID_HOST, header_text};
 use crate::state::App;
 
@@ -54,14 +56,28 @@ impl Front {
         let origin = header_text(request.headers(), header::ORIGIN).map(str::to_owned);
         let mut response = match self.refused(&asked, &request, origin.as_deref()) {
             Some(refusal) => refusal,
-            None => {
-                // The router is always ready and never fails.
-                self.router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {})
-            }
+            None => self.answer_caller(peer, request).await,
         };
         self.add_headers(&mut response, &asked, origin.as_deref());
         self.note(&asked, &response, peer);
         response
+    }
+
+    /// Lets a request through if its caller is known, where that is asked.
+    async fn answer_caller(&mut self, peer: SocketAddr, mut request: Request<Incoming>) -> Response {
+        if let Some(gate) = &self.app.gate
+            && !is_public(request.uri().path())
+        {
+            match gate.admit(&self.app, request.headers(), peer.ip()).await {
+                Ok(account) => drop(request.extensions_mut().insert(Caller::Account(account))),
+                Err(refusal) => {
+                    drain(Body::new(request.into_body())).await;
+                    return named("refused", refusal.into_response());
+                }
+            }
+        }
+        // The router is always ready and never fails.
+        self.router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {})
     }
 
     /// The answer to a request that goes no further: a foreign host or page, or a browser's question whether it may ask.
@@ -128,6 +144,12 @@ impl Front {
             );
         }
     }
+}
+
+/// What is shown to whoever asks, as MLflow has it: that the server lives, how it is set up, and the web UI's own files.
+fn is_public(path: &str) -> bool {
+    matches!(path, "/health" | "/favicon.ico" | "/api/3.0/mlflow/server-info" | "/ajax-api/3.0/mlflow/server-info")
+        || path.starts_with("/static-files/")
 }
 
 /// Gives an answer its route's name.

@@ -5,11 +5,13 @@
 //! - [`options`], [`shutdown`]: what is chosen about a server, and how it is asked to stop
 //! - `connection`: sockets, their time limits
 //! - `front`: what happens around every request: its id, who may ask, the access log, the figures
+//! - [`auth`]: who asks, and what they may do
 //! - `security`: the rules for `Host` and `Origin`
 //! - `router`: which path is whose; `endpoint` makes a handler of a function over the store
 //! - `handlers`: those functions, one file per group of MLflow's endpoints
 //! - `graphql`: MLflow's GraphQL endpoint, over the same handlers
 //! - `answer`, `file`: answers and errors as JSON, files in pieces
+//! - [`webhooks`]: others are told of what happens in the registry
 //! - `ui`, `page`: MLflow's web UI, or a plain page in its place
 //! - `figures`: what Prometheus reads at `/metrics`
 //!
@@ -18,6 +20,7 @@
 //! refused: SQLite blocks whatever its interface says.
 
 mod answer;
+pub mod auth;
 mod connection;
 mod content_type;
 mod endpoint;
@@ -33,6 +36,7 @@ mod security;
 pub mod shutdown;
 mod state;
 mod ui;
+pub mod webhooks;
 
 use std::io;
 use std::net::TcpListener;
@@ -40,10 +44,12 @@ use std::sync::Arc;
 
 use anmok_tracking::Store;
 
+pub use auth::{Auth, password};
 use front::Front;
 pub use options::{Options, Security};
 pub use shutdown::Shutdown;
 use state::App;
+pub use webhooks::{Webhooks, webhook_key};
 
 /// Threads that carry bytes. The work is done in the pool below; two of these saturate a network card.
 const CARRIERS: usize = 2;
@@ -67,7 +73,7 @@ pub fn run(listener: TcpListener, store: Arc<dyn Store>, options: Options, shutd
     runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let app = Arc::new(App::new(store, options));
+        let app = Arc::new(App::new(store, options)?);
         let front = Front { router: router::router(Arc::clone(&app)), app };
         connection::serve(listener, front, shutdown).await
     })

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::auth::Auth;
+use crate::webhooks::Webhooks;
 use anmok_protocol::host_policy::HostPolicy;
 
 /// How a server behaves.
@@ -10,10 +12,14 @@ use anmok_protocol::host_policy::HostPolicy;
 pub struct Options {
     /// Whether `mlflow-artifacts:` URIs and the endpoints below `/api/2.0/mlflow-artifacts` are served.
     pub serve_artifacts: bool,
-    /// Who may ask.
+    /// From where may be asked.
     pub security: Security,
     /// Which hosts the locations that clients name may lead to.
     pub hosts: HostPolicy,
+    /// Whether callers must say who they are, and what that means.
+    pub auth: Option<Auth>,
+    /// How webhooks are told.
+    pub webhooks: Webhooks,
     /// The folder of MLflow's own web UI (`mlflow/server/js/build` of an installed package).
     pub ui_bundle: Option<PathBuf>,
     /// The largest JSON body in bytes. A data set's profile alone may have 16 MiB.
@@ -30,6 +36,8 @@ impl Default for Options {
             serve_artifacts: true,
             security: Security::default(),
             hosts: HostPolicy::default(),
+            auth: None,
+            webhooks: Webhooks::default(),
             ui_bundle: None,
             body_limit: 32 * 1024 * 1024,
             patience: Duration::from_secs(60),

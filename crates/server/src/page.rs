@@ -2,16 +2,16 @@
 
 use std::fmt::Write;
 
-use anmok_protocol::{Experiment, Run, RunOrder};
+use anmok_protocol::{Experiment, ResourceType, Run, RunOrder};
 use anmok_tracking::{ExperimentQuery, RunQuery, now_ms};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, header};
 use axum::response::Response;
 
 use crate::answer::Failure;
-use crate::endpoint::Shared;
+use crate::auth::Call;
+use crate::endpoint::{Shared, caller};
 use crate::handlers::Answer;
-use crate::state::App;
 
 /// Experiments and runs that are shown.
 const SHOWN: usize = 30;
@@ -28,14 +28,16 @@ code,pre{background:#f4f4f4;border-radius:4px;padding:.1rem .3rem}pre{padding:.7
 /// `/`
 pub(crate) async fn page(app: Shared, request: Request<Body>) -> Result<Response, Failure> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost:5000").to_owned();
-    let html = app.blocking("Page", move |app| render(app, &host)).await?;
+    let caller = caller(&request);
+    let html = app.blocking("Page", move |app| render(&Call::new(app, &caller), &host)).await?;
     let mut response = Response::new(Body::from(html));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     Ok(response)
 }
 
-fn render(app: &App, host: &str) -> Answer<String> {
-    let experiments = app.store.search_experiments(&ExperimentQuery { max_results: SHOWN, ..ExperimentQuery::default() })?;
+fn render(app: &Call, host: &str) -> Answer<String> {
+    let visible = app.visible(ResourceType::Experiment);
+    let experiments = app.store.search_experiments(&ExperimentQuery { max_results: SHOWN, visible, ..ExperimentQuery::default() })?;
     let query = RunQuery {
         experiment_ids: experiments.items.iter().map(|experiment| experiment.experiment_id.clone()).collect(),
         order_by: RunOrder::parse_all(&["attributes.start_time DESC"])?,

@@ -179,7 +179,7 @@ fn damaged(path: &Path, error: impl std::fmt::Display) -> TrackingError {
 fn experiment_id(store: &dyn RunStore, name: &str, tags: &[ExperimentTag]) -> Result<String, TrackingError> {
     match store.experiment_by_name(name)? {
         Some(found) => Ok(found.experiment_id),
-        None => store.create_experiment(&NewExperiment { name: name.into(), artifact_location: None, tags: tags.to_vec() }),
+        None => store.create_experiment(&NewExperiment { name: name.into(), artifact_location: None, tags: tags.to_vec(), creator: None }),
     }
 }
 

@@ -7,6 +7,8 @@
 //! - [`tracking_store`]: what a tracking server asks beyond that
 //! - [`registry`]: the model registry's trait
 //! - [`maintenance`]: the care of a database
+//! - [`accounts`]: what a server that knows its users asks
+//! - [`webhooks`]: what a server that tells others of the registry's changes asks
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
 //! - `sql`: the statements, in our own schema, and the trait on top of them
 //! - `sqlite`, `postgres`: the two databases
@@ -16,6 +18,7 @@
 //! - [`writer`]: one run's non-blocking log
 //! - [`error`]: what can go wrong, each with what to do
 
+pub mod accounts;
 pub mod archive;
 pub mod artifact;
 pub mod error;
@@ -29,8 +32,10 @@ mod sqlite;
 pub mod store;
 pub mod tracking_store;
 pub mod uri;
+pub mod webhooks;
 pub mod writer;
 
+pub use accounts::{Account, AccountKey, AccountStore, AccountToken, NewToken, NewUser};
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
 pub use error::TrackingError;
 pub use http::options::{MultipartOptions, ProxyOptions, ServerOptions};
@@ -42,9 +47,10 @@ pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegiste
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
 pub use uri::{Durability, StoreOptions, StoreUri, open, open_store, schema_version};
+pub use webhooks::{NewWebhook, StoredWebhook, WebhookStore, WebhookUpdate};
 pub use writer::RunWriter;
 
-/// A store that a whole server can stand on: runs, logged models and the registry.
-pub trait Store: TrackingStore + ModelRegistry + Maintenance {}
+/// A store that a whole server can stand on: runs, logged models, the registry, users, webhooks, and the care of it all.
+pub trait Store: TrackingStore + ModelRegistry + AccountStore + WebhookStore + Maintenance {}
 
-impl<T: TrackingStore + ModelRegistry + Maintenance> Store for T {}
+impl<T: TrackingStore + ModelRegistry + AccountStore + WebhookStore + Maintenance> Store for T {}

@@ -2,7 +2,7 @@
 
 use anmok_protocol::{
     ModelStage, ModelVersion, ModelVersionFilter, ModelVersionOrder, ModelVersionTag, RegisteredModel, RegisteredModelFilter,
-    RegisteredModelOrder, RegisteredModelTag, limits,
+    RegisteredModelOrder, RegisteredModelTag, Visible, limits,
 };
 
 use crate::error::TrackingError;
@@ -95,6 +95,8 @@ pub struct NewRegisteredModel {
     pub description: Option<String>,
     /// Notes; of a key that comes twice the last value stays.
     pub tags: Vec<RegisteredModelTag>,
+    /// The user who makes it, who may then manage it.
+    pub creator: Option<i64>,
 }
 
 /// A model version to make.
@@ -130,6 +132,8 @@ pub struct RegisteredModelQuery {
     pub max_results: usize,
     /// From the page before, with everything else the same.
     pub page_token: Option<String>,
+    /// Which registered models the searcher may see.
+    pub visible: Visible,
 }
 
 impl Default for RegisteredModelQuery {
@@ -140,6 +144,7 @@ impl Default for RegisteredModelQuery {
             order_by: vec![],
             max_results: limits::REGISTERED_MODEL_RESULTS_DEFAULT,
             page_token: None,
+            visible: Visible::Everything,
         }
     }
 }
@@ -156,6 +161,8 @@ pub struct ModelVersionQuery {
     pub max_results: usize,
     /// From the page before, with everything else the same.
     pub page_token: Option<String>,
+    /// Which registered models the searcher may see.
+    pub visible: Visible,
 }
 
 impl Default for ModelVersionQuery {
@@ -166,6 +173,7 @@ impl Default for ModelVersionQuery {
             order_by: vec![],
             max_results: limits::MODEL_VERSION_RESULTS_DEFAULT,
             page_token: None,
+            visible: Visible::Everything,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anmok_protocol::{
     ApiError, Batch, DEFAULT_EXPERIMENT_ID, Experiment, ExperimentFilter, ExperimentOrder, ExperimentTag, Metric, Run, RunFilter, RunInfo,
-    RunInputs, RunOrder, RunStatus, RunTag, ViewType, limits,
+    RunInputs, RunOrder, RunStatus, RunTag, ViewType, Visible, limits,
 };
 
 use crate::artifact::ArtifactStore;
@@ -88,6 +88,8 @@ pub struct NewExperiment {
     pub artifact_location: Option<String>,
     /// Notes.
     pub tags: Vec<ExperimentTag>,
+    /// The user who makes it, who may then manage it.
+    pub creator: Option<i64>,
 }
 
 /// A run to start.
@@ -167,6 +169,8 @@ pub struct ExperimentQuery {
     pub max_results: usize,
     /// From the page before.
     pub page_token: Option<String>,
+    /// What of all that the searcher may see.
+    pub visible: Visible,
 }
 
 impl Default for ExperimentQuery {
@@ -178,6 +182,7 @@ impl Default for ExperimentQuery {
             view: ViewType::ActiveOnly,
             max_results: limits::SEARCH_RESULTS_DEFAULT,
             page_token: None,
+            visible: Visible::Everything,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Place {
     }
 
     fn experiment(&self, name: &str, location: Option<&Path>) -> String {
-        let new = NewExperiment { name: name.into(), artifact_location: location.map(|l| l.display().to_string()), tags: vec![] };
+        let new = NewExperiment { name: name.into(), artifact_location: location.map(|l| l.display().to_string()), tags: vec![], creator: None };
         self.store.create_experiment(&new).unwrap()
     }
 }

@@ -427,7 +427,7 @@ fn search_for_logged_models(store: &dyn Store) {
 
 fn registered(store: &dyn Store, name: &str, tags: &[(&str, &str)]) {
     let tags = tags.iter().map(|(key, value)| RegisteredModelTag { key: (*key).into(), value: (*value).into() }).collect();
-    store.create_registered_model(&NewRegisteredModel { name: name.into(), description: None, tags }).unwrap();
+    store.create_registered_model(&NewRegisteredModel { name: name.into(), tags, ..NewRegisteredModel::default() }).unwrap();
 }
 
 fn version(name: &str, source: &str) -> NewModelVersion {
@@ -436,7 +436,12 @@ fn version(name: &str, source: &str) -> NewModelVersion {
 
 fn registered_models(store: &dyn Store) {
     let tag = |key: &str, value: &str| RegisteredModelTag { key: key.into(), value: value.into() };
-    let new = NewRegisteredModel { name: "net".into(), description: Some("vision".into()), tags: vec![tag("a", "1"), tag("a", "2")] };
+    let new = NewRegisteredModel {
+        name: "net".into(),
+        description: Some("vision".into()),
+        tags: vec![tag("a", "1"), tag("a", "2")],
+        creator: None,
+    };
     let made = store.create_registered_model(&new).unwrap();
     assert_eq!((made.name.as_str(), made.description.as_deref(), made.tags.clone()), ("net", Some("vision"), vec![tag("a", "2")]));
     assert_eq!(store.registered_model("net").unwrap(), Some(made));

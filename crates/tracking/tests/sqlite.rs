@@ -189,7 +189,7 @@ fn artifacts_go_where_they_are_told() {
     let options = StoreOptions { artifact_root: Some(elsewhere.display().to_string()), ..StoreOptions::default() };
     let store = try_open(&folder.path().join("db/anmok.db"), &options).unwrap();
     let location = |name: &str, artifact_location: Option<&str>| {
-        let new = NewExperiment { name: name.into(), artifact_location: artifact_location.map(Into::into), tags: vec![] };
+        let new = NewExperiment { name: name.into(), artifact_location: artifact_location.map(Into::into), tags: vec![], creator: None };
         let id = store.create_experiment(&new).unwrap();
         store.experiment(&id).unwrap().unwrap().artifact_location
     };
@@ -203,7 +203,7 @@ fn artifacts_go_where_they_are_told() {
         error.contains("gs://bucket/models") && error.contains("this build reaches local folders (a path, or file:///path) and S3"),
         "{error}"
     );
-    let refused = NewExperiment { name: "e".into(), artifact_location: Some("file:relative".into()), tags: vec![] };
+    let refused = NewExperiment { name: "e".into(), artifact_location: Some("file:relative".into()), tags: vec![], creator: None };
     assert!(store.create_experiment(&refused).is_err());
 }
 

@@ -93,6 +93,7 @@ fn experiments(store: &dyn RunStore) -> String {
         name: "비전 vision".into(),
         artifact_location: None,
         tags: vec![ExperimentTag { key: "team".into(), value: "A".into() }],
+        creator: None,
     };
     let id = store.create_experiment(&new).unwrap();
     // A new tag's key has the work done twice on PostgreSQL; the number is the next one all the same.

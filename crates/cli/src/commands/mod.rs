@@ -13,7 +13,9 @@ mod predict;
 mod quickstart;
 mod runs;
 mod server;
+mod tokens;
 mod train;
+mod users;
 
 use crate::settings::env_file::EnvFile;
 use crate::settings::recipe_file::RecipeFile;
@@ -79,6 +81,10 @@ enum Command {
     /// Delete for good what is marked deleted: runs, experiments, logged models, and their files
     #[command(after_help = gc::EXAMPLES)]
     Gc(gc::Gc),
+    /// A server's users: list, create, password, admin, delete
+    Users(users::Users),
+    /// The tokens of a server's users: list, create, revoke
+    Tokens(tokens::Tokens),
     /// How fast this machine is: training steps, inference, layer by layer, the data pipeline
     Bench(bench::Bench),
     /// Settings: values and where they came from
@@ -104,6 +110,8 @@ impl Cli {
             Command::Server(command) => command.run(&surroundings),
             Command::Db(command) => command.run(&surroundings),
             Command::Gc(command) => command.run(&surroundings),
+            Command::Users(command) => command.run(&surroundings),
+            Command::Tokens(command) => command.run(&surroundings),
             Command::Bench(command) => command.run(&surroundings),
             Command::Config(command) => command.run(&surroundings),
             Command::Doctor(command) => command.run(&surroundings),
@@ -126,6 +134,13 @@ impl Surroundings {
         let named = env_file.or_else(|| environment.get("ANMOK_ENV_FILE").filter(|path| !path.is_empty()).map(PathBuf::from));
         let env_file = EnvFile::find(named.as_deref()).map_err(|problem| Problems(vec![problem]))?;
         Ok(Self { environment, env_file })
+    }
+
+    /// A variable that is no setting, because settings are shown.
+    fn secret(&self, name: &str) -> Option<&String> {
+        // As with settings, the environment is stronger, and an empty variable is one that is not set.
+        let file = self.env_file.as_ref().and_then(|file| file.variables.get(name));
+        [self.environment.get(name), file].into_iter().flatten().find(|value| !value.is_empty())
     }
 
     /// AWS's own variables, which are its tools' and no settings of ours.

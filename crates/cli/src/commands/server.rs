@@ -4,12 +4,12 @@ use super::{Given, Surroundings};
 use crate::failure::Usage;
 use crate::logging;
 use crate::settings::flags::{Flags, Sections};
-use crate::settings::server::ServerSettings;
+use crate::settings::server::{AppName, ServerSettings};
 use crate::settings::{Resolved, Section, Source, output, server, tracking, without_password};
 use crate::signals::Stop;
 use anmok_protocol::host_policy::HostPolicy;
-use anmok_server::{Options, Security, Shutdown};
-use anmok_tracking::{ArtifactOptions, Store, StoreOptions};
+use anmok_server::{Auth, Options, Security, Shutdown, Webhooks, password, webhook_key};
+use anmok_tracking::{ArtifactOptions, NewUser, Store, StoreOptions};
 use anyhow::Context;
 use clap::Args;
 use indicatif::MultiProgress;
@@ -18,6 +18,7 @@ use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -25,10 +26,18 @@ Examples:
   anmok server --ui-bundle auto                  with MLflow's own web UI (pip install mlflow)
   anmok server --host 0.0.0.0 --allowed-hosts mlflow.example --backend-store-uri postgresql://user@db/anmok \\
       --artifacts-destination s3://bucket/artifacts
+  MLFLOW_AUTH_ADMIN_PASSWORD=... anmok server --app-name basic-auth
+                                                 users and permissions (docs/permissions.md)
   MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py";
 
+/// MLflow's variable. No setting: settings are shown.
+const ADMIN_PASSWORD: &str = "MLFLOW_AUTH_ADMIN_PASSWORD";
+
+/// MLflow's variable, and no setting either.
+const SECRET_KEY: &str = "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY";
+
 /// What stands for the artifacts that a server keeps itself.
-const PROXIED_ROOT: &str = "mlflow-artifacts:/";
+pub const PROXIED_ROOT: &str = "mlflow-artifacts:/";
 
 /// The tracking server: MLflow's API and web UI.
 #[derive(Debug, Args)]
@@ -62,6 +71,7 @@ impl Server {
         let address = listener.local_addr()?;
         let ui_bundle = settings.ui_bundle.as_deref().map(find_bundle).transpose()?;
         let store = open(&resolved)?;
+        let auth = settings.app_name.map(|AppName::BasicAuth| first_administrator(settings, surroundings, &*store)).transpose()?;
         let shutdown = Shutdown::default();
         let asked = shutdown.clone();
         Stop::on_signals_then("finishing what is under way", move || asked.ask())?;
@@ -70,7 +80,8 @@ impl Server {
             without_password(&settings.backend_store_uri),
             if settings.serve_artifacts { settings.artifacts_destination.as_str() } else { "not served" },
         );
-        anmok_server::run(listener, store, options(&resolved, ui_bundle), &shutdown)?;
+        let options = Options { auth, webhooks: webhooks(settings, surroundings)?, ..options(&resolved, ui_bundle) };
+        anmok_server::run(listener, store, options, &shutdown)?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -128,6 +139,42 @@ fn default_root(resolved: &Resolved) -> String {
         Source::Default => settings.server.artifacts_destination.clone(),
         _ => settings.default_artifact_root.clone(),
     }
+}
+
+/// Sees to it that somebody can make the other users. There is no password that everybody knows, and none is made up: it
+/// would have to be printed, where logs keep it.
+fn first_administrator(settings: &ServerSettings, surroundings: &Surroundings, store: &dyn Store) -> anyhow::Result<Auth> {
+    let username = &settings.admin_username;
+    if !store.users()?.iter().any(|user| user.is_admin) {
+        let Some(given) = surroundings.secret(ADMIN_PASSWORD) else {
+            let words = format!(
+                "there is no administrator yet: set {ADMIN_PASSWORD} to a password of at least 12 characters, or make \
+                 one with `anmok users create {username} --admin --backend-store-uri {}`, and start again",
+                without_password(&settings.backend_store_uri)
+            );
+            return Err(Usage(words).into());
+        };
+        let password_hash = password::hash(given).map_err(|error| Usage(format!("{ADMIN_PASSWORD}: {error}")))?;
+        match store.create_user(&NewUser { username: username.clone(), password_hash, is_admin: true }) {
+            Ok(_) => tracing::info!("made the administrator {username:?}; {ADMIN_PASSWORD} is not needed any more"),
+            // Of several servers that start at once, one was faster.
+            Err(_) if store.user(username)?.is_some_and(|user| user.is_admin) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Auth { default_permission: settings.default_permission })
+}
+
+fn webhooks(settings: &ServerSettings, surroundings: &Surroundings) -> anyhow::Result<Webhooks> {
+    let secret_key = surroundings.secret(SECRET_KEY).map(|text| webhook_key(text)).transpose()?;
+    Ok(Webhooks {
+        allowed_schemes: settings.webhook_allowed_schemes.clone(),
+        allow_private_addresses: settings.webhook_allow_private_ips,
+        secret_key,
+        timeout: Duration::from_secs(settings.webhook_request_timeout.max(1).into()),
+        retries: settings.webhook_request_max_retries,
+        ..Webhooks::default()
+    })
 }
 
 fn options(resolved: &Resolved, ui_bundle: Option<PathBuf>) -> Options {

@@ -1,7 +1,10 @@
 //! The tracking server, under the names of `mlflow server`.
 
-use super::value::{Kind, List, Optional, Switch, Text, Whole};
+use super::value::{Kind, List, OneOf, Optional, Switch, Text, Whole};
 use super::{Section, Setting, setting};
+use anmok_protocol::Permission;
+use serde::Serialize;
+use std::str::FromStr;
 
 /// How `anmok server` behaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,29 @@ pub struct ServerSettings {
     pub allowed_host_addressed_artifact_schemes: Vec<String>,
     /// A folder, or `auto`.
     pub ui_bundle: Option<String>,
+    pub app_name: Option<AppName>,
+    pub default_permission: Permission,
+    pub admin_username: String,
+    pub webhook_allowed_schemes: Vec<String>,
+    pub webhook_allow_private_ips: bool,
+    pub webhook_request_timeout: u32,
+    pub webhook_request_max_retries: u32,
+}
+
+/// What MLflow calls an app: a server with something around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum AppName {
+    /// Callers say who they are.
+    #[serde(rename = "basic-auth")]
+    BasicAuth,
+}
+
+impl FromStr for AppName {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        if name == "basic-auth" { Ok(Self::BasicAuth) } else { Err(()) }
+    }
 }
 
 impl Default for ServerSettings {
@@ -36,6 +62,13 @@ impl Default for ServerSettings {
             x_frame_options: "SAMEORIGIN".into(),
             allowed_host_addressed_artifact_schemes: vec![],
             ui_bundle: None,
+            app_name: None,
+            default_permission: Permission::Read,
+            admin_username: "admin".into(),
+            webhook_allowed_schemes: vec!["https".into()],
+            webhook_allow_private_ips: false,
+            webhook_request_timeout: 30,
+            webhook_request_max_retries: 3,
         }
     }
 }
@@ -56,6 +89,9 @@ const ARTIFACTS_DESTINATION: Setting = setting(
 
 /// What a command on a server's database needs of a server's settings.
 pub const DATABASE: Section = Section { title: "Server", of_recipe: false, settings: &[BACKEND_STORE_URI, ARTIFACTS_DESTINATION] };
+
+/// Where a server keeps its users.
+pub const OF_ACCOUNTS: Section = Section { title: "Server", of_recipe: false, settings: &[BACKEND_STORE_URI] };
 
 pub const SECTION: Section = Section {
     title: "Server",
@@ -124,5 +160,61 @@ pub const SECTION: Section = Section {
             },
         )
         .with_variables(&["ANMOK_UI_BUNDLE"]),
+        setting(
+            "app_name",
+            "basic-auth: callers say who they are, and users may do what is granted to them",
+            &Optional {
+                field: |s| &mut s.server.app_name,
+                kind: Kind::Text,
+                noun: "APP",
+                what: "basic-auth",
+                absent: "everybody may do everything",
+            },
+        )
+        .with_variables(&["ANMOK_APP_NAME"]),
+        setting(
+            "default_permission",
+            "With basic-auth: what users may do with what nobody granted them",
+            &OneOf {
+                field: |s| &mut s.server.default_permission,
+                names: &[
+                    ("READ", Permission::Read),
+                    ("EDIT", Permission::Edit),
+                    ("MANAGE", Permission::Manage),
+                    ("NO_PERMISSIONS", Permission::NoPermissions),
+                ],
+            },
+        )
+        .with_variables(&["MLFLOW_AUTH_DEFAULT_PERMISSION"]),
+        setting(
+            "admin_username",
+            "With basic-auth: the first administrator, made with the password in MLFLOW_AUTH_ADMIN_PASSWORD",
+            &Text { field: |s| &mut s.server.admin_username, noun: "NAME", what: "a name" },
+        )
+        .with_variables(&["MLFLOW_AUTH_ADMIN_USERNAME"]),
+        setting(
+            "webhook_allowed_schemes",
+            "Schemes of URLs that webhooks may have",
+            &List { field: |s| &mut s.server.webhook_allowed_schemes, what: "schemes such as https" },
+        )
+        .with_variables(&["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"]),
+        setting(
+            "webhook_allow_private_ips",
+            "Whether webhooks may lead to this machine and its private networks",
+            &Switch { field: |s| &mut s.server.webhook_allow_private_ips },
+        )
+        .with_variables(&["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"]),
+        setting(
+            "webhook_request_timeout",
+            "Seconds that a webhook may take to answer",
+            &Whole { field: |s| &mut s.server.webhook_request_timeout },
+        )
+        .with_variables(&["MLFLOW_WEBHOOK_REQUEST_TIMEOUT"]),
+        setting(
+            "webhook_request_max_retries",
+            "How often a webhook that does not answer is told again",
+            &Whole { field: |s| &mut s.server.webhook_request_max_retries },
+        )
+        .with_variables(&["MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES"]),
     ],
 };

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything about how they come about (progress, log lines) to standard error, so that
 //! a script can read one and a person the other.
 
+pub mod password_input;
 pub mod progress;
 pub mod sparkline;
 pub mod style;

@@ -95,11 +95,13 @@ fn an_older_schema_is_brought_up_to_date() {
     assert!(said.out.contains("is up to date (schema "), "{}", said.out);
     let newest: i64 = sandbox.run("db upgrade --json").ok().json()["to"].as_i64().expect("a number");
     let connection = rusqlite::Connection::open(sandbox.path("anmok.db")).expect("the database");
-    // As the step before left it.
+    // As the second step left it.
     connection
         .execute_batch(
             "ALTER TABLE anmok_experiments DROP COLUMN collected; ALTER TABLE anmok_runs DROP COLUMN collected;
-             ALTER TABLE anmok_logged_models DROP COLUMN collected; PRAGMA user_version = 2",
+             ALTER TABLE anmok_logged_models DROP COLUMN collected;
+             DROP TABLE anmok_account_grants; DROP TABLE anmok_account_tokens; DROP TABLE anmok_accounts;
+             DROP TABLE anmok_webhook_events; DROP TABLE anmok_webhooks; PRAGMA user_version = 2",
         )
         .expect("the older schema");
     sandbox.run("db check").fails(1, &["an older anmok (2; this one has", "anmok db upgrade"]);

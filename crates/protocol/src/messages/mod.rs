@@ -5,6 +5,7 @@
 //! A client writes it as JSON, or with [`to_query`]; what is unset or empty is left out, as in proto3 JSON.
 //! A parameter that stands in the path of a route (`{model_id}`) is in no message.
 
+pub mod accounts;
 pub mod artifacts;
 pub mod experiments;
 pub mod graphql;

@@ -56,12 +56,12 @@ impl Parameter {
     /// Checks a value; null is absent.
     pub(super) fn check(&self, value: &Value) -> Result<(), ApiError> {
         if self.required && is_empty(value) {
-            return Err(missing(self.name));
+            return Err(ApiError::missing_parameter(self.name));
         }
         if let (Kind::Entries(fields), Value::Array(items)) = (self.kind, value) {
             for (index, item) in items.iter().enumerate() {
                 if let Some(field) = fields.iter().find(|field| is_empty(&item[**field])) {
-                    return Err(missing(&format!("{}[{index}].{field}", self.name)));
+                    return Err(ApiError::missing_parameter(&format!("{}[{index}].{field}", self.name)));
                 }
             }
         }
@@ -96,13 +96,6 @@ fn is_empty(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         _ => false,
     }
-}
-
-/// MLflow's words for a parameter that is absent or empty.
-pub(super) fn missing(name: &str) -> ApiError {
-    ApiError::invalid(format!(
-        "Missing value for required parameter '{name}'. See the API docs for more information about request parameters."
-    ))
 }
 
 /// A value as Python's `json.dumps(value, sort_keys=True, separators=(",", ":"))` writes it.

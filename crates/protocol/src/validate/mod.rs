@@ -1,7 +1,9 @@
 //! What a name, a value and a batch may be, with MLflow's own messages.
 
+mod accounts;
 mod registry;
 
+pub use accounts::{password, token_name, username};
 pub use registry::{
     logged_model_name, logged_model_parameter, logged_model_tag, model_alias, model_name, model_rename, model_version, model_version_tag,
     new_model_alias, registered_model_tag, webhook_name,

@@ -7,16 +7,16 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::fields::{Shape, snake_case};
-use crate::answer;
-use crate::endpoint::Shared;
+use crate::answer::{self, Failure};
+use crate::auth::{Call, Caller, Guarded};
+use crate::endpoint::{InPath, Shared, permitted};
 use crate::handlers::{Answer, experiments, metrics, model_versions, run_files, runs};
-use crate::state::App;
 
 /// From the field's arguments, or from the message that it belongs to, to its JSON.
-pub(super) type Call = fn(&App, &Value) -> Answer<Value>;
+pub(super) type Resolve = fn(&Call, &Value) -> Answer<Value>;
 
 /// What a field of a type calls; `None` for the fields of messages.
-pub(super) fn call(parent: &str, field: &str) -> Option<Call> {
+pub(super) fn call(parent: &str, field: &str) -> Option<Resolve> {
     Some(match (parent, field) {
         ("Query", "mlflowGetExperiment") => |app, asked| ask(app, &asked["input"], experiments::get),
         ("Query", "mlflowGetMetricHistoryBulkInterval") => |app, asked| ask(app, &asked["input"], metrics::history_bulk_interval),
@@ -41,19 +41,25 @@ pub(super) fn call(parent: &str, field: &str) -> Option<Call> {
     })
 }
 
-/// Reads the request as the REST endpoint reads it, and calls its handler.
-fn ask<Q: Request, A: Serialize>(app: &App, asked: &Value, handler: fn(&App, Q) -> Answer<A>) -> Answer<Value> {
-    let answer = handler(app, from_json(&answer::json(asked)?)?)?;
+/// Reads the request as the REST endpoint reads it, and calls its handler. What may not be asked is null, as MLflow has it.
+fn ask<Q: Request + Guarded, A: Serialize>(app: &Call, asked: &Value, handler: fn(&Call, Q) -> Answer<A>) -> Answer<Value> {
+    let asked = match permitted(app, &InPath::none(), from_json(&answer::json(asked)?)?) {
+        Err(Failure::Forbidden) => return Ok(Value::Null),
+        asked => asked?,
+    };
+    let answer = handler(app, asked)?;
     serde_json::to_value(answer).map_err(|error| answer::unwritable(&error))
 }
 
 /// The field's value.
-pub(super) fn resolve<'a>(context: ResolverContext<'a>, call: Call, shape: Shape) -> FieldFuture<'a> {
+pub(super) fn resolve<'a>(context: ResolverContext<'a>, call: Resolve, shape: Shape) -> FieldFuture<'a> {
     FieldFuture::new(async move {
-        let app = context.data::<Shared>()?;
+        let (app, caller) = (context.data::<Shared>()?, context.data::<Caller>()?);
         let arguments = arguments(&context)?;
         let asked = context.parent_value.downcast_ref::<Value>().unwrap_or(&arguments);
-        match call(app, asked) {
+        match call(&Call::new(app, caller), asked) {
+            // What the caller may not see.
+            Ok(Value::Null) => Ok(None),
             Ok(json) => Ok(shape.owned(json)),
             Err(failure) => {
                 // The library would leave the field out; MLflow and the specification have null there.

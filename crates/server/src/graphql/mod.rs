@@ -23,7 +23,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer::{Failure, IntoJsonResponse, json};
-use crate::endpoint::{Asked, Shared};
+use crate::auth::Caller;
+use crate::endpoint::{Asked, Shared, caller};
 
 /// What is answered to a document.
 #[derive(Serialize)]
@@ -36,19 +37,20 @@ struct Answered {
 
 /// `/graphql`
 pub(crate) async fn answer(app: Shared, request: Request<Body>) -> Result<Response, Failure> {
+    let caller = caller(&request);
     let asked: GraphQl = Asked::receive(&app, request).await?.read()?;
     let shared = Arc::clone(&app);
-    let answered = app.blocking("GraphQl", move |_| json(&execute(shared, asked)?)).await?;
+    let answered = app.blocking("GraphQl", move |_| json(&execute(shared, caller, asked)?)).await?;
     Ok(answered.into_json_response())
 }
 
-fn execute(app: Shared, asked: GraphQl) -> Result<Answered, Failure> {
+fn execute(app: Shared, caller: Caller, asked: GraphQl) -> Result<Answered, Failure> {
     let document = match limits::parse(&asked.query) {
         Ok(document) => document,
         Err(refusal) => return Ok(Answered { data: async_graphql::Value::Null, errors: Some(vec![refusal]) }),
     };
     let variables = async_graphql::Variables::from_json(Value::Object(asked.variables));
-    let mut request = async_graphql::Request::new("").variables(variables).data(app);
+    let mut request = async_graphql::Request::new("").variables(variables).data(app).data(caller);
     request.operation_name = asked.operation_name;
     request.set_parsed_query(document);
     // Nothing here waits for anything but the store, and this thread is made for that. Not by tokio's own `block_on`: stores

@@ -34,9 +34,7 @@ pub(crate) async fn of_model_version(app: Shared, request: Request<Body>) -> Res
     let (name, version) = (required(request.uri(), &["name"])?, required(request.uri(), &["version"])?);
     let path = ArtifactPath::parse(&required(request.uri(), &["path"])?)?;
     let find = GetModelVersionDownloadUri { name, version };
-    let store = app
-        .blocking("GetModelVersionArtifact", move |app| artifacts(app, &model_versions::get_download_uri(app, find)?.artifact_uri))
-        .await?;
+    let store = app.blocking("GetModelVersionArtifact", move |app| artifacts(app, &model_versions::download_uri(app, &find)?)).await?;
     file::send(&store, &path, request.headers()).await
 }
 

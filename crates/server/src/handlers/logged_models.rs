@@ -9,10 +9,11 @@ use anmok_protocol::{ApiError, LoggedModel, LoggedModelFilter, limits};
 use anmok_tracking::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel};
 
 use super::{Answer, found, page_size};
+use crate::auth::Call;
 use crate::endpoint::InPath;
 use crate::state::App;
 
-pub(crate) fn create(app: &App, asked: CreateLoggedModel) -> Answer<LoggedModelResponse> {
+pub(crate) fn create(app: &Call, asked: CreateLoggedModel) -> Answer<LoggedModelResponse> {
     let new = NewLoggedModel {
         experiment_id: asked.experiment_id,
         name: asked.name,
@@ -25,7 +26,7 @@ pub(crate) fn create(app: &App, asked: CreateLoggedModel) -> Answer<LoggedModelR
     Ok(LoggedModelResponse { model: app.store.create_logged_model(&new)? })
 }
 
-pub(crate) fn get(app: &App, path: &InPath, asked: GetLoggedModel) -> Answer<LoggedModelResponse> {
+pub(crate) fn get(app: &Call, path: &InPath, asked: GetLoggedModel) -> Answer<LoggedModelResponse> {
     Ok(LoggedModelResponse { model: logged_model(app, path.first(), asked.allow_deleted.unwrap_or(false))? })
 }
 
@@ -34,31 +35,31 @@ pub(super) fn logged_model(app: &App, model_id: &str, deleted_too: bool) -> Answ
     found(app.store.logged_model(model_id, deleted_too)?, || ApiError::logged_model_not_found(model_id))
 }
 
-pub(crate) fn finalize(app: &App, path: &InPath, asked: FinalizeLoggedModel) -> Answer<LoggedModelResponse> {
+pub(crate) fn finalize(app: &Call, path: &InPath, asked: FinalizeLoggedModel) -> Answer<LoggedModelResponse> {
     Ok(LoggedModelResponse { model: app.store.finalize_logged_model(path.first(), asked.status)? })
 }
 
-pub(crate) fn delete(app: &App, path: &InPath) -> Answer<Empty> {
+pub(crate) fn delete(app: &Call, path: &InPath) -> Answer<Empty> {
     app.store.delete_logged_model(path.first())?;
     Ok(Empty {})
 }
 
-pub(crate) fn set_tags(app: &App, path: &InPath, asked: SetLoggedModelTags) -> Answer<Empty> {
+pub(crate) fn set_tags(app: &Call, path: &InPath, asked: SetLoggedModelTags) -> Answer<Empty> {
     app.store.set_logged_model_tags(path.first(), &asked.tags)?;
     Ok(Empty {})
 }
 
-pub(crate) fn delete_tag(app: &App, path: &InPath) -> Answer<Empty> {
+pub(crate) fn delete_tag(app: &Call, path: &InPath) -> Answer<Empty> {
     app.store.delete_logged_model_tag(path.first(), path.second())?;
     Ok(Empty {})
 }
 
-pub(crate) fn log_params(app: &App, path: &InPath, asked: LogLoggedModelParamsRequest) -> Answer<Empty> {
+pub(crate) fn log_params(app: &Call, path: &InPath, asked: LogLoggedModelParamsRequest) -> Answer<Empty> {
     app.store.log_logged_model_params(path.first(), &asked.params)?;
     Ok(Empty {})
 }
 
-pub(crate) fn search(app: &App, asked: SearchLoggedModels) -> Answer<SearchLoggedModelsResponse> {
+pub(crate) fn search(app: &Call, asked: SearchLoggedModels) -> Answer<SearchLoggedModelsResponse> {
     let datasets =
         asked.datasets.into_iter().map(|dataset| LoggedModelDataset { name: dataset.dataset_name, digest: dataset.dataset_digest });
     let query = LoggedModelQuery {

@@ -12,11 +12,12 @@ use bytes::Bytes;
 
 use super::Answer;
 use crate::answer::{Failure, IntoJsonResponse, json, json_response};
-use crate::endpoint::{Asked, Shared};
+use crate::auth::Call;
+use crate::endpoint::{Asked, InPath, Shared, caller, permitted};
 use crate::state::App;
 
 /// One page of a history.
-pub(crate) fn history(app: &App, asked: &GetMetricHistory) -> Answer<GetMetricHistoryResponse> {
+fn history(app: &App, asked: &GetMetricHistory) -> Answer<GetMetricHistoryResponse> {
     let max_results = match asked.max_results {
         Some(max) if max <= 0 => {
             let message = format!("Invalid value {max} for parameter 'max_results' supplied. It must be a positive integer.");
@@ -30,7 +31,7 @@ pub(crate) fn history(app: &App, asked: &GetMetricHistory) -> Answer<GetMetricHi
 }
 
 /// All points of several runs, up to a number.
-pub(crate) fn history_bulk(app: &App, asked: GetMetricHistoryBulk) -> Answer<GetMetricHistoryBulkIntervalResponse> {
+pub(crate) fn history_bulk(app: &Call, asked: GetMetricHistoryBulk) -> Answer<GetMetricHistoryBulkIntervalResponse> {
     let count = asked.run_id.len();
     if count == 0 {
         return Err(ApiError::invalid("GetMetricHistoryBulk request must specify at least one run_id.").into());
@@ -68,7 +69,7 @@ pub(crate) fn history_bulk(app: &App, asked: GetMetricHistoryBulk) -> Answer<Get
 }
 
 /// Evenly spread points of several runs.
-pub(crate) fn history_bulk_interval(app: &App, asked: GetMetricHistoryBulkInterval) -> Answer<GetMetricHistoryBulkIntervalResponse> {
+pub(crate) fn history_bulk_interval(app: &Call, asked: GetMetricHistoryBulkInterval) -> Answer<GetMetricHistoryBulkIntervalResponse> {
     Ok(GetMetricHistoryBulkIntervalResponse { metrics: app.store.sampled_metric_history(&sampled(asked)?)? })
 }
 
@@ -102,7 +103,12 @@ const PIECE: usize = 20_000;
 
 /// A history in pieces: a million points take no more memory than [`PIECE`]. A client that asks for a page gets it whole.
 pub(crate) async fn stream_history(app: Shared, request: Request<Body>) -> Result<Response, Failure> {
-    let asked: GetMetricHistory = Asked::receive(&app, request).await?.read()?;
+    let caller = caller(&request);
+    let mut asked: GetMetricHistory = Asked::receive(&app, request).await?.read()?;
+    if app.asks(&caller) {
+        let guarded = move |app: &App| permitted(&Call::new(app, &caller), &InPath::none(), asked);
+        asked = app.blocking("GetMetricHistory", guarded).await?;
+    }
     let whole = asked.max_results.is_none();
     let first = GetMetricHistory { max_results: asked.max_results.or(Some(PIECE as i64)), ..asked };
     let read = first.clone();

@@ -6,11 +6,15 @@ pub(crate) mod logged_models;
 pub(crate) mod metrics;
 pub(crate) mod model_source;
 pub(crate) mod model_versions;
+pub(crate) mod permissions;
 pub(crate) mod proxy;
 pub(crate) mod registered_models;
 pub(crate) mod run_files;
 pub(crate) mod runs;
 pub(crate) mod server;
+pub(crate) mod tokens;
+pub(crate) mod users;
+pub(crate) mod webhooks;
 
 use anmok_protocol::{ApiError, ArtifactPath};
 use anmok_tracking::ArtifactStore;

@@ -17,6 +17,7 @@ use axum::response::Response;
 use super::run_files::{VALID_SECONDS, signed, size, waiting};
 use super::{Answer, PROXIED, artifacts, folder, found};
 use crate::answer::{Failure, IntoJsonResponse};
+use crate::auth::Call;
 use crate::endpoint::{InPath, Shared, drain, in_path};
 use crate::file;
 use crate::state::App;
@@ -61,7 +62,7 @@ async fn place(app: &Shared, path: &str) -> Answer<(ArtifactStore, ArtifactPath)
     Ok((app.blocking("UploadProxiedArtifact", root).await?, path))
 }
 
-pub(crate) fn delete(app: &App, path: &InPath) -> Answer<Empty> {
+pub(crate) fn delete(app: &Call, path: &InPath) -> Answer<Empty> {
     let path = ArtifactPath::parse(path.first())?;
     if root(app)?.delete(&path)? {
         Ok(Empty {})
@@ -71,7 +72,7 @@ pub(crate) fn delete(app: &App, path: &InPath) -> Answer<Empty> {
 }
 
 /// Base names, as MLflow has it; its client puts the folder before them.
-pub(crate) fn list(app: &App, asked: ListProxiedArtifacts) -> Answer<ListProxiedArtifactsResponse> {
+pub(crate) fn list(app: &Call, asked: ListProxiedArtifacts) -> Answer<ListProxiedArtifactsResponse> {
     let folder = folder(asked.path.as_deref())?;
     let files = root(app)?.list(folder.as_ref())?;
     let base = |file: FileInfo| FileInfo { path: file.path.rsplit('/').next().unwrap_or_default().to_owned(), ..file };
@@ -88,7 +89,7 @@ fn unsupported() -> ApiError {
     ApiError::new(ErrorCode::NotImplemented, "Multipart upload is not supported for the current artifact repository")
 }
 
-pub(crate) fn create_multipart_upload(app: &App, path: &InPath, asked: CreateMultipartUpload) -> Answer<CreateMultipartUploadResponse> {
+pub(crate) fn create_multipart_upload(app: &Call, path: &InPath, asked: CreateMultipartUpload) -> Answer<CreateMultipartUploadResponse> {
     let (root, target) = (root(app)?, target(path, &asked.path)?);
     let parts = asked.num_parts.unwrap_or(1);
     let Some(parts) = u32::try_from(parts).ok().filter(|_| (1..=PARTS_MAX).contains(&parts)) else {
@@ -100,7 +101,7 @@ pub(crate) fn create_multipart_upload(app: &App, path: &InPath, asked: CreateMul
     Ok(CreateMultipartUploadResponse { upload_id: Some(upload_id), credentials: credentials.collect() })
 }
 
-pub(crate) fn complete_multipart_upload(app: &App, path: &InPath, mut asked: CompleteMultipartUpload) -> Answer<Empty> {
+pub(crate) fn complete_multipart_upload(app: &Call, path: &InPath, mut asked: CompleteMultipartUpload) -> Answer<Empty> {
     let (root, target) = (root(app)?, target(path, &asked.path)?);
     let objects = found(root.objects(), unsupported)?;
     asked.parts.sort_by_key(|part| part.part_number);
@@ -112,14 +113,14 @@ pub(crate) fn complete_multipart_upload(app: &App, path: &InPath, mut asked: Com
     Ok(Empty {})
 }
 
-pub(crate) fn abort_multipart_upload(app: &App, path: &InPath, asked: AbortMultipartUpload) -> Answer<Empty> {
+pub(crate) fn abort_multipart_upload(app: &Call, path: &InPath, asked: AbortMultipartUpload) -> Answer<Empty> {
     let (root, target) = (root(app)?, target(path, &asked.path)?);
     let objects = found(root.objects(), unsupported)?;
     waiting(objects.abort_parts(&target, asked.upload_id.as_deref().unwrap_or_default()))?;
     Ok(Empty {})
 }
 
-pub(crate) fn presigned_download_url(app: &App, path: &InPath) -> Answer<GetPresignedDownloadUrlResponse> {
+pub(crate) fn presigned_download_url(app: &Call, path: &InPath) -> Answer<GetPresignedDownloadUrlResponse> {
     let (root, path) = (root(app)?, ArtifactPath::parse(path.first())?);
     let unsupported =
         || ApiError::new(ErrorCode::NotImplemented, "Multipart download is not supported for the current artifact repository");

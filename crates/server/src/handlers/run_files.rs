@@ -12,6 +12,7 @@ use anmok_tracking::{ArtifactStore, PresignedMethod};
 use super::logged_models::logged_model;
 use super::runs::run;
 use super::{Answer, artifacts, folder, found};
+use crate::auth::Call;
 use crate::endpoint::InPath;
 use crate::state::App;
 
@@ -21,12 +22,12 @@ pub(super) const VALID_SECONDS: i64 = 900;
 /// The longest time that buckets sign for: a week.
 const VALID_SECONDS_MAX: i64 = 604_800;
 
-pub(crate) fn list(app: &App, asked: ListArtifacts) -> Answer<ListArtifactsResponse> {
+pub(crate) fn list(app: &Call, asked: ListArtifacts) -> Answer<ListArtifactsResponse> {
     let folder = folder(asked.path.as_deref())?;
     listed(app, run(app, asked.run_id())?.info.artifact_uri, folder.as_ref())
 }
 
-pub(crate) fn list_logged_model(app: &App, path: &InPath, asked: ListLoggedModelArtifacts) -> Answer<ListArtifactsResponse> {
+pub(crate) fn list_logged_model(app: &Call, path: &InPath, asked: ListLoggedModelArtifacts) -> Answer<ListArtifactsResponse> {
     let folder = folder(asked.artifact_directory_path.as_deref())?;
     listed(app, logged_model(app, path.first(), false)?.info.artifact_uri, folder.as_ref())
 }
@@ -36,7 +37,7 @@ fn listed(app: &App, root_uri: String, folder: Option<&ArtifactPath>) -> Answer<
     Ok(ListArtifactsResponse { root_uri, files, next_page_token: None })
 }
 
-pub(crate) fn presigned_upload_url(app: &App, asked: CreatePresignedUploadUrl) -> Answer<PresignedUrlResponse> {
+pub(crate) fn presigned_upload_url(app: &Call, asked: CreatePresignedUploadUrl) -> Answer<PresignedUrlResponse> {
     let uri = match (&asked.run_id, &asked.model_id) {
         (Some(run_id), None) => run(app, run_id)?.info.artifact_uri,
         (None, Some(model_id)) => logged_model(app, model_id, false)?.info.artifact_uri,
@@ -47,7 +48,7 @@ pub(crate) fn presigned_upload_url(app: &App, asked: CreatePresignedUploadUrl) -
     Ok(PresignedUrlResponse { presigned_url, headers: vec![], file_size: None })
 }
 
-pub(crate) fn presigned_download_url(app: &App, asked: CreatePresignedDownloadUrl) -> Answer<PresignedUrlResponse> {
+pub(crate) fn presigned_download_url(app: &Call, asked: CreatePresignedDownloadUrl) -> Answer<PresignedUrlResponse> {
     let (store, path) = (direct(app, &run(app, &asked.run_id)?.info.artifact_uri, "download")?, ArtifactPath::parse(&asked.path)?);
     let presigned_url = signed(&store, PresignedMethod::Get, &path, asked.expiration)?;
     let file_size = Some(size(&store, &path)?);

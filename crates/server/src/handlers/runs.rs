@@ -12,12 +12,13 @@ use anmok_protocol::{ApiError, Batch, ErrorCode, Param, Run, RunFilter, RunInput
 use anmok_tracking::{NewRun, RunQuery, RunUpdate};
 
 use super::{Answer, found, page_size};
+use crate::auth::Call;
 use crate::state::App;
 
 /// The tag that clients of MLflow 2 keep a run's models in.
 const MODEL_HISTORY_TAG: &str = "mlflow.log-model.history";
 
-pub(crate) fn create(app: &App, asked: CreateRun) -> Answer<CreateRunResponse> {
+pub(crate) fn create(app: &Call, asked: CreateRun) -> Answer<CreateRunResponse> {
     let Some(experiment_id) = asked.experiment_id else {
         // MLflow has its database's error here, under this code.
         let message = "A run needs an experiment: give its experiment_id (0 is the default experiment).";
@@ -34,7 +35,7 @@ pub(crate) fn create(app: &App, asked: CreateRun) -> Answer<CreateRunResponse> {
     Ok(CreateRunResponse { run: MadeRun { info, data, inputs } })
 }
 
-pub(crate) fn get(app: &App, asked: GetRun) -> Answer<RunResponse> {
+pub(crate) fn get(app: &Call, asked: GetRun) -> Answer<RunResponse> {
     Ok(RunResponse { run: run(app, asked.run_id())? })
 }
 
@@ -43,50 +44,50 @@ pub(super) fn run(app: &App, run_id: &str) -> Answer<Run> {
     found(app.store.run(run_id)?, || ApiError::run_not_found(run_id))
 }
 
-pub(crate) fn update(app: &App, asked: UpdateRun) -> Answer<UpdateRunResponse> {
+pub(crate) fn update(app: &Call, asked: UpdateRun) -> Answer<UpdateRunResponse> {
     let update = RunUpdate { status: asked.status, end_time: asked.end_time, run_name: asked.run_name.clone() };
     Ok(UpdateRunResponse { run_info: app.store.update_run(asked.run_id(), &update)? })
 }
 
-pub(crate) fn delete(app: &App, asked: DeleteRun) -> Answer<Empty> {
+pub(crate) fn delete(app: &Call, asked: DeleteRun) -> Answer<Empty> {
     app.store.delete_run(&asked.run_id)?;
     Ok(Empty {})
 }
 
-pub(crate) fn restore(app: &App, asked: RestoreRun) -> Answer<Empty> {
+pub(crate) fn restore(app: &Call, asked: RestoreRun) -> Answer<Empty> {
     app.store.restore_run(&asked.run_id)?;
     Ok(Empty {})
 }
 
-pub(crate) fn log_metric(app: &App, asked: LogMetric) -> Answer<Empty> {
+pub(crate) fn log_metric(app: &Call, asked: LogMetric) -> Answer<Empty> {
     let (run_id, metric) = asked.into_metric();
     app.store.log_metric(&run_id, &metric)?;
     Ok(Empty {})
 }
 
-pub(crate) fn log_parameter(app: &App, asked: LogParam) -> Answer<Empty> {
+pub(crate) fn log_parameter(app: &Call, asked: LogParam) -> Answer<Empty> {
     let run_id = asked.run_id().to_owned();
     app.store.log_param(&run_id, &Param::new(asked.key, asked.value))?;
     Ok(Empty {})
 }
 
-pub(crate) fn log_batch(app: &App, asked: LogBatch) -> Answer<Empty> {
+pub(crate) fn log_batch(app: &Call, asked: LogBatch) -> Answer<Empty> {
     app.store.log_batch(&asked.run_id, &Batch { metrics: asked.metrics, params: asked.params, tags: asked.tags })?;
     Ok(Empty {})
 }
 
-pub(crate) fn set_tag(app: &App, asked: SetTag) -> Answer<Empty> {
+pub(crate) fn set_tag(app: &Call, asked: SetTag) -> Answer<Empty> {
     let run_id = asked.run_id().to_owned();
     app.store.set_tag(&run_id, &RunTag::new(asked.key, asked.value))?;
     Ok(Empty {})
 }
 
-pub(crate) fn delete_tag(app: &App, asked: DeleteTag) -> Answer<Empty> {
+pub(crate) fn delete_tag(app: &Call, asked: DeleteTag) -> Answer<Empty> {
     app.store.delete_tag(&asked.run_id, &asked.key)?;
     Ok(Empty {})
 }
 
-pub(crate) fn search(app: &App, asked: SearchRuns) -> Answer<SearchRunsResponse> {
+pub(crate) fn search(app: &Call, asked: SearchRuns) -> Answer<SearchRunsResponse> {
     let query = RunQuery {
         experiment_ids: asked.experiment_ids,
         filter: RunFilter::parse(asked.filter.as_deref().unwrap_or_default())?,
@@ -99,20 +100,20 @@ pub(crate) fn search(app: &App, asked: SearchRuns) -> Answer<SearchRunsResponse>
     Ok(SearchRunsResponse { runs: page.items, next_page_token: page.next_page_token })
 }
 
-pub(crate) fn log_inputs(app: &App, asked: LogInputs) -> Answer<Empty> {
+pub(crate) fn log_inputs(app: &Call, asked: LogInputs) -> Answer<Empty> {
     let mut inputs = RunInputs::datasets(asked.datasets);
     inputs.model_inputs = asked.models;
     app.store.log_inputs(&asked.run_id, &inputs)?;
     Ok(Empty {})
 }
 
-pub(crate) fn log_outputs(app: &App, asked: LogOutputs) -> Answer<Empty> {
+pub(crate) fn log_outputs(app: &Call, asked: LogOutputs) -> Answer<Empty> {
     app.store.log_outputs(&asked.run_id, &asked.models)?;
     Ok(Empty {})
 }
 
 /// Adds a model to the list in the run's tag.
-pub(crate) fn log_model(app: &App, asked: LogModel) -> Answer<Empty> {
+pub(crate) fn log_model(app: &Call, asked: LogModel) -> Answer<Empty> {
     let Some(Json::Object(model)) = Json::parse(&asked.model_json) else {
         let message = format!("Malformed model info. \n {} \n is not a valid JSON.", asked.model_json);
         return Err(ApiError::invalid(message).into());

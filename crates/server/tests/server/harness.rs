@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anmok_server::{Options, Shutdown};
-use anmok_tracking::{ArtifactOptions, StoreOptions};
+use anmok_tracking::{ArtifactOptions, Store, StoreOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 pub struct Server {
     pub url: String,
     pub folder: TempDir,
+    pub store: Arc<dyn Store>,
     shutdown: Shutdown,
     thread: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -24,6 +25,12 @@ impl Server {
 
     pub fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let uri = format!("sqlite:///{}", folder.path().join("anmok.db").display());
+        Self::over(&uri, folder, options)
+    }
+
+    /// Over a database of the caller's.
+    pub fn over(uri: &str, folder: TempDir, options: Options) -> Self {
         let store_options = StoreOptions {
             artifact_root: Some("mlflow-artifacts:/".into()),
             artifacts: ArtifactOptions {
@@ -32,14 +39,14 @@ impl Server {
             },
             ..StoreOptions::default()
         };
-        let uri = format!("sqlite:///{}", folder.path().join("anmok.db").display());
-        let store = Arc::from(anmok_tracking::open_store(&uri, &store_options).unwrap());
+        let store: Arc<dyn Store> = Arc::from(anmok_tracking::open_store(uri, &store_options).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::default();
         let asked = shutdown.clone();
-        let thread = std::thread::spawn(move || anmok_server::run(listener, store, options, &asked));
-        Self { url, folder, shutdown, thread: Some(thread) }
+        let served = Arc::clone(&store);
+        let thread = std::thread::spawn(move || anmok_server::run(listener, served, options, &asked));
+        Self { url, folder, store, shutdown, thread: Some(thread) }
     }
 
     /// Status and body. What is posted says that it is JSON, unless `headers` say something else.

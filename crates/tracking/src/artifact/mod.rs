@@ -214,6 +214,7 @@ impl ArtifactStore {
         match &self.0 {
             Kind::Folder(root) => file_uri(&root.real()).trim_end_matches('/').to_owned(),
             Kind::Objects(objects) => objects.place(),
+            Kind::Proxied(files) => files.place(),
         }
     }
 

@@ -29,7 +29,7 @@ pub(crate) struct Proxied {
 
 impl std::fmt::Debug for Proxied {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(formatter, "{}", self.connection.url(Endpoint::DownloadProxiedArtifact, &self.root))
+        formatter.write_str(&self.place())
     }
 }
 
@@ -40,6 +40,11 @@ impl Proxied {
 
     pub fn below(&self, folder: &ArtifactPath) -> Self {
         Self { connection: Arc::clone(&self.connection), root: self.path(Some(folder)) }
+    }
+
+    /// As [`crate::ArtifactStore::place`].
+    pub fn place(&self) -> String {
+        self.connection.url(Endpoint::DownloadProxiedArtifact, &self.root).trim_end_matches('/').to_owned()
     }
 
     pub(super) fn path(&self, path: Option<&ArtifactPath>) -> String {

@@ -1,8 +1,8 @@
 //! The statements, written once for all SQL databases, and the store on top of them.
 //!
-//! - [`store`], [`tracking_store`], [`model_registry`]: the traits, on a [`Database`]
-//! - [`read`], [`write`], [`params`], [`lifecycle`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`]:
-//!   the statements
+//! - [`store`], [`tracking_store`], [`model_registry`], [`account_store`]: the traits, on a [`Database`]
+//! - [`read`], [`write`], [`params`], [`lifecycle`], [`history`], [`experiments`], [`logged_models`], [`registry`], [`registry_read`],
+//!   [`accounts`], [`webhooks`]: the statements
 //! - [`maintenance`]: the care of the database; [`check`]: looking for damage; [`collect`]: deleting for good; [`mlflow`]: copying
 //!   MLflow's own database in, and back into one
 //! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
@@ -11,6 +11,8 @@
 //! - [`location`]: artifact locations as they are stored and shown
 //! - [`page`]: page tokens
 
+mod account_store;
+mod accounts;
 mod check;
 mod collect;
 mod connection;
@@ -33,6 +35,7 @@ mod search;
 mod select;
 mod store;
 mod tracking_store;
+mod webhooks;
 mod write;
 
 pub(crate) use connection::{Connection, Dialect, Row, Value};

@@ -1,11 +1,13 @@
 //! The model registry: changing registered models and their versions.
 
-use anmok_protocol::{ApiError, ErrorCode, IS_PROMPT_TAG, ModelStage, ModelVersion, ModelVersionStatus, RegisteredModel};
+use anmok_protocol::{ApiError, ErrorCode, IS_PROMPT_TAG, ModelStage, ModelVersion, ModelVersionStatus, RegisteredModel, ResourceType};
 
+use super::accounts;
 use super::connection::Connection;
 use super::failure::{Failure, Fault};
 use super::registry_read::{model, version};
 use super::write::set_keyed;
+use crate::accounts::of_creator;
 use crate::registry::{NewModelVersion, NewRegisteredModel};
 use crate::store::now_ms;
 
@@ -47,6 +49,7 @@ pub(super) fn create_model(connection: &mut dyn Connection, new: &NewRegisteredM
     let Some(number) = inserted else { return Err(taken(connection, new)?.into()) };
     let tags = new.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str()));
     set_keyed(connection, "anmok_registered_model_tags", "registered_model", number, tags)?;
+    accounts::grant_to_creator(connection, new.creator, &of_creator(ResourceType::RegisteredModel, &new.name))?;
     model_after(connection, &new.name)
 }
 
@@ -89,6 +92,7 @@ pub(super) fn rename_model(connection: &mut dyn Connection, name: &str, new_name
     };
     connection
         .execute("UPDATE anmok_model_versions SET last_update_time = ?2 WHERE registered_model = ?1", &[number.into(), now.into()])?;
+    accounts::move_grants(connection, ResourceType::RegisteredModel, name, Some(new_name))?;
     model_after(connection, new_name)
 }
 
@@ -113,7 +117,7 @@ pub(super) fn delete_model(connection: &mut dyn Connection, name: &str) -> Resul
     ] {
         connection.execute(sql, &[number.into()])?;
     }
-    Ok(())
+    accounts::move_grants(connection, ResourceType::RegisteredModel, name, None)
 }
 
 pub(super) fn set_model_tag(connection: &mut dyn Connection, name: &str, key: &str, value: &str) -> Result<(), Failure> {

@@ -212,6 +212,7 @@ fn require_prompts(sql: &mut Sql, table: &str, owner: &str, prompts: bool) -> Re
 
 pub(super) fn search_models(connection: &mut dyn Connection, query: &RegisteredModelQuery) -> Result<Page<RegisteredModel>, Failure> {
     let mut sql = Sql::new(connection.dialect());
+    sql.require_visible("m.name", &query.visible);
     let (table, owner) = ("anmok_registered_model_tags", "v.registered_model = m.registered_model");
     let mut filter = query.filter.clone();
     let prompts = filter.take_prompt_clauses();
@@ -237,6 +238,7 @@ pub(super) fn search_models(connection: &mut dyn Connection, query: &RegisteredM
 
 pub(super) fn search_versions(connection: &mut dyn Connection, query: &ModelVersionQuery) -> Result<Page<ModelVersion>, Failure> {
     let mut sql = Sql::new(connection.dialect());
+    sql.require_visible("m.name", &query.visible);
     let (table, owner) = ("anmok_model_version_tags", "v.model_version = n.model_version");
     let mut filter = query.filter.clone();
     let prompts = filter.take_prompt_clauses();

@@ -19,6 +19,7 @@ pub(super) fn experiments(
 ) -> Result<Page<Experiment>, Failure> {
     let mut sql = Sql::new(connection.dialect());
     sql.require_view("e.lifecycle_stage", query.view);
+    sql.require_visible_experiments("e.experiment", &query.visible)?;
     for clause in &query.filter.clauses {
         let condition = match clause {
             ExperimentClause::Id(test) => match test {

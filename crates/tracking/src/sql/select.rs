@@ -1,7 +1,7 @@
 //! A search's statement in the making: conditions, orders, and pages that start where the last one ended by value.
 
 use anmok_protocol::search::{Comparison, Order, TextTest};
-use anmok_protocol::{ApiError, LifecycleStage, ViewType};
+use anmok_protocol::{ApiError, LifecycleStage, ViewType, Visible, validate};
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Connection, Dialect, Row, Value};
@@ -103,6 +103,34 @@ impl Sql {
                 self.require(format!("{column} IN (SELECT value FROM json_each({place}))"));
             }
         }
+    }
+
+    /// Lets through only texts that the searcher may see.
+    pub fn require_visible(&mut self, column: &str, visible: &Visible) {
+        match visible {
+            Visible::Everything => {}
+            Visible::Except(hidden) => {
+                let hidden = self.list(hidden);
+                self.require(format!("{column} NOT IN {hidden}"));
+            }
+            Visible::Only(shown) => {
+                let shown = self.list(shown);
+                self.require(format!("{column} IN {shown}"));
+            }
+        }
+    }
+
+    /// The same of experiments, which are numbers here.
+    pub fn require_visible_experiments(&mut self, column: &str, visible: &Visible) -> Result<(), ApiError> {
+        let (word, ids) = match visible {
+            Visible::Everything => return Ok(()),
+            Visible::Except(hidden) => ("NOT IN", hidden),
+            Visible::Only(shown) => ("IN", shown),
+        };
+        let ids: Vec<i64> = ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<_, _>>()?;
+        let place = self.bind(ids);
+        self.require(format!("{column} {word} (SELECT value FROM json_each({place}))"));
+        Ok(())
     }
 
     fn where_clause(&self) -> String {

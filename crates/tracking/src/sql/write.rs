@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anmok_protocol::{
-    ApiError, Batch, ErrorCode, LifecycleStage, RUN_NAME_TAG, Run, RunInfo, RunInputs, RunStatus, RunTag, limits, validate,
+    ApiError, Batch, ErrorCode, LifecycleStage, RUN_NAME_TAG, ResourceType, Run, RunInfo, RunInputs, RunStatus, RunTag, limits, validate,
 };
 
+use super::accounts;
 use super::connection::Connection;
 use super::failure::Failure;
 use super::location::Locations;
 use super::logged_models::{self, ModelPoint};
 use super::{params, read};
+use crate::accounts::of_creator;
 use crate::error::TrackingError;
 use crate::run_name::{random_run_id, random_run_name};
 use crate::store::{NewExperiment, NewRun, RunUpdate, now_ms};
@@ -43,7 +45,9 @@ pub(super) fn create_experiment(
     }
     let tags = new.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str()));
     set_keyed(connection, "anmok_experiment_tags", "experiment", experiment, tags)?;
-    Ok(experiment.to_string())
+    let experiment_id = experiment.to_string();
+    accounts::grant_to_creator(connection, new.creator, &of_creator(ResourceType::Experiment, &experiment_id))?;
+    Ok(experiment_id)
 }
 
 pub(super) fn already_exists(name: &str) -> ApiError {

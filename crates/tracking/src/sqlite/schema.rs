@@ -175,6 +175,48 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE anmok_runs ADD COLUMN collected INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE anmok_logged_models ADD COLUMN collected INTEGER NOT NULL DEFAULT 0;
     ",
+    // 4. Users, what they may do, and their tokens. `revision` is another one after each change to any of the three.
+    "
+    CREATE TABLE anmok_accounts (
+        account INTEGER PRIMARY KEY AUTOINCREMENT,
+        username TEXT NOT NULL UNIQUE,
+        password_hash TEXT NOT NULL,
+        is_admin INTEGER NOT NULL,
+        creation_time INTEGER NOT NULL,
+        revision INTEGER NOT NULL
+    );
+    CREATE TABLE anmok_account_grants (
+        account INTEGER NOT NULL, resource_type TEXT NOT NULL, resource TEXT NOT NULL, permission TEXT NOT NULL,
+        PRIMARY KEY (account, resource_type, resource)
+    ) WITHOUT ROWID;
+    CREATE INDEX anmok_account_grants_by_resource ON anmok_account_grants (resource_type, resource);
+    CREATE TABLE anmok_account_tokens (
+        account INTEGER NOT NULL, name TEXT NOT NULL,
+        token_hash TEXT NOT NULL UNIQUE,
+        creation_time INTEGER NOT NULL,
+        expiration_time INTEGER,
+        PRIMARY KEY (account, name)
+    ) WITHOUT ROWID;
+    ",
+    // 5. Webhooks. A secret is encrypted with a key that is not in here.
+    "
+    CREATE TABLE anmok_webhooks (
+        webhook INTEGER PRIMARY KEY,
+        webhook_id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        description TEXT,
+        url TEXT NOT NULL,
+        status TEXT NOT NULL,
+        secret TEXT,
+        creation_time INTEGER NOT NULL,
+        last_update_time INTEGER NOT NULL
+    );
+    CREATE TABLE anmok_webhook_events (
+        webhook INTEGER NOT NULL, place INTEGER NOT NULL, entity TEXT NOT NULL, action TEXT NOT NULL,
+        PRIMARY KEY (entity, action, webhook)
+    ) WITHOUT ROWID;
+    CREATE INDEX anmok_webhook_events_by_webhook ON anmok_webhook_events (webhook);
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date.

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use anmok_protocol::{ApiError, LifecycleStage};
+use anmok_protocol::{ApiError, LifecycleStage, ResourceType};
 
+use super::super::accounts;
 use super::super::connection::{Connection, Value};
 use super::super::failure::Failure;
 use super::plan::Item;
@@ -167,5 +168,6 @@ pub(super) fn remove_experiment(connection: &mut dyn Connection, experiment: i64
     for table in ["anmok_datasets", "anmok_experiment_tags"] {
         connection.execute(&format!("DELETE FROM {table} WHERE experiment = ?1"), &[experiment.into()])?;
     }
+    accounts::move_grants(connection, ResourceType::Experiment, &experiment.to_string(), None)?;
     Ok(true)
 }
