@@ -169,6 +169,15 @@ pub enum TrackingError {
         detail: String,
     },
 
+    /// A run's journal on this machine cannot be used.
+    #[error("the journal {} cannot be used: {why}; it was left as it is", path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+
     /// The system gave no random bytes or no thread.
     #[error("{doing}: {detail}")]
     System {

@@ -10,11 +10,15 @@
 //! - `sql`: the statements, in our own schema, and the trait on top of them
 //! - `sqlite`, `postgres`: the two databases
 //! - [`artifact`]: a run's files
-//! - [`writer`]: one run's non-blocking log
+//! - [`writer`]: one run's log, which neither blocks nor loses
+//! - [`journal`]: its log on this machine's disk
+//! - [`delivery`]: from the journal to a store, while the run is under way or later
 //! - [`error`]: what can go wrong, each with what to do
 
 pub mod artifact;
+pub mod delivery;
 pub mod error;
+pub mod journal;
 mod postgres;
 pub mod registry;
 mod run_name;
@@ -31,7 +35,7 @@ pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegiste
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
 pub use uri::{Durability, StoreOptions, StoreUri, open, open_store};
-pub use writer::RunWriter;
+pub use writer::{LogOptions, RunWriter};
 
 /// A store that a whole server can stand on: runs, logged models and the registry.
 pub trait Store: TrackingStore + ModelRegistry {}
