@@ -49,7 +49,7 @@ impl Refusal {
     }
 
     /// Appends it to the list.
-    pub(super) fn record(&self, path: &Path) -> Result<(), TrackingError> {
+    pub(crate) fn record(&self, path: &Path) -> Result<(), TrackingError> {
         let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
         let written = File::options().create(true).append(true).open(path).and_then(|mut file| file.write_all(&line));
