@@ -6,6 +6,9 @@
 //! - [`training`]: a run from settings to its end
 //! - [`trained_model`]: a model that was trained before
 //! - [`tracking`], [`recorder`]: the store, and the training loop's record in it
+//! - [`journal_events`]: what a run's log tells the user
+//! - [`process`], [`liveness`]: whose a run is, and whether it is still alive
+//! - [`system_metrics`]: how busy this machine is
 //! - [`machine`]: what this computer is
 //! - [`signals`], [`metrics_endpoint`], [`failure`]: how a run is stopped, watched, and how it fails
 
@@ -14,12 +17,16 @@
 
 mod commands;
 mod failure;
+mod journal_events;
+mod liveness;
 mod logging;
 mod machine;
 mod metrics_endpoint;
+mod process;
 mod recorder;
 mod settings;
 mod signals;
+mod system_metrics;
 mod terminal;
 mod tracking;
 mod trained_model;

@@ -3,7 +3,7 @@
 use crate::failure::Usage;
 use crate::settings::Settings;
 use anmok_protocol::{Run, RunFilter, RunOrder, ViewType};
-use anmok_tracking::{ArtifactOptions, ExperimentQuery, NewExperiment, RunQuery, RunStore, StoreOptions};
+use anmok_tracking::{ArtifactOptions, ExperimentQuery, LogOptions, RunQuery, RunStore, StoreOptions, uri};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -12,14 +12,29 @@ const SHORTEST_PREFIX: usize = 4;
 
 /// Opens the store of the settings.
 pub fn open(settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
+    open_uri(&settings.tracking_uri, settings)
+}
+
+/// Opens another store with what the settings say of stores.
+pub fn open_uri(uri: &str, settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
     let options = StoreOptions {
         durability: settings.durability,
         artifact_root: Some(settings.default_artifact_root.clone()),
         artifacts: ArtifactOptions { destination: None, s3: settings.s3.clone() },
         ..StoreOptions::default()
     };
-    let store = anmok_tracking::open(&settings.tracking_uri, &options)?;
+    let store = anmok_tracking::open(uri, &options)?;
     Ok(Arc::from(store))
+}
+
+/// How runs are logged: by way of the journal.
+pub fn log_options(settings: &Settings) -> LogOptions {
+    LogOptions {
+        journals: settings.journal_dir.clone(),
+        tracking_uri: uri::identity(&settings.tracking_uri),
+        listener: crate::journal_events::listener(),
+        heartbeat: false,
+    }
 }
 
 /// Every active experiment.
@@ -33,22 +48,6 @@ pub fn experiments(store: &dyn RunStore) -> anyhow::Result<Vec<anmok_protocol::E
             Some(token) => query.page_token = Some(token),
             None => return Ok(all),
         }
-    }
-}
-
-/// The id of the experiment of this name, which is made if it does not exist.
-pub fn experiment_id(store: &dyn RunStore, name: &str) -> anyhow::Result<String> {
-    if let Some(experiment) = store.experiment_by_name(name)? {
-        return Ok(experiment.experiment_id);
-    }
-    let made = store.create_experiment(&NewExperiment { name: name.to_owned(), ..NewExperiment::default() });
-    match made {
-        Ok(id) => Ok(id),
-        // Another process may have made it in the meantime.
-        Err(e) => match store.experiment_by_name(name)? {
-            Some(experiment) => Ok(experiment.experiment_id),
-            None => Err(e).with_context(|| format!("the experiment {name:?} cannot be made")),
-        },
     }
 }
 

@@ -199,20 +199,6 @@ impl TrackingError {
         }
     }
 
-    /// Whether the same write may succeed later, without another program or setting: the rest stays as it is.
-    pub(crate) fn can_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::Unavailable { .. }
-                | Self::Locked { .. }
-                | Self::ReadOnly { .. }
-                | Self::DiskFull { .. }
-                | Self::Database { .. }
-                | Self::Io { .. }
-                | Self::ArtifactsUnavailable { .. }
-        )
-    }
-
     /// A file's failure; a full disk is told apart.
     pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         match source.kind() {

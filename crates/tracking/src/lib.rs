@@ -30,6 +30,7 @@ pub mod uri;
 pub mod writer;
 
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
+pub use delivery::offline::offline_run;
 pub use error::TrackingError;
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};

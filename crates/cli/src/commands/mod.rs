@@ -11,6 +11,7 @@ mod predict;
 mod quickstart;
 mod runs;
 mod server;
+mod sync;
 mod train;
 
 use crate::settings::env_file::EnvFile;
@@ -67,6 +68,9 @@ enum Command {
     Model(model::Model),
     /// What has been recorded: list, show, compare
     Runs(runs::Runs),
+    /// Deliver to the tracking store what killed or offline runs have left on this machine
+    #[command(after_help = sync::EXAMPLES)]
+    Sync(sync::Sync),
     /// The tracking server: MLflow's API and web UI
     #[command(after_help = server::EXAMPLES)]
     Server(Box<server::Server>),
@@ -92,6 +96,7 @@ impl Cli {
             Command::Data(command) => command.run(&surroundings),
             Command::Model(command) => command.run(&surroundings),
             Command::Runs(command) => command.run(&surroundings),
+            Command::Sync(command) => command.run(&surroundings),
             Command::Server(command) => command.run(&surroundings),
             Command::Bench(command) => command.run(&surroundings),
             Command::Config(command) => command.run(&surroundings),

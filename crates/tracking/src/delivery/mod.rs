@@ -7,13 +7,15 @@
 //! away, credentials that have expired) is passed over and tried again later, so that metrics are not held up by it. A
 //! checkpoint among the artifacts therefore never is newer than the metrics.
 //!
-//! - [`batch`]: what goes into one request
-//! - [`backoff`]: when to try again
+//! - `batch`: what goes into one request
+//! - `backoff`: when to try again
+//! - [`offline`]: runs that have no store yet
 //! - [`refusal`]: what a store refuses for good
 //! - [`sync`]: delivering what other processes left
 
-pub mod backoff;
-pub mod batch;
+pub(crate) mod backoff;
+pub(crate) mod batch;
+pub mod offline;
 pub mod refusal;
 pub mod sync;
 

@@ -115,6 +115,16 @@ impl Folder {
     }
 }
 
+/// Makes the folder of all journals, and finds out whether something can be written there.
+///
+/// # Errors
+/// A place that cannot be written.
+pub fn check_writable(root: &Path) -> Result<(), TrackingError> {
+    let probe = root.join(format!(".probe-{}", std::process::id()));
+    let written = fs::create_dir_all(root).and_then(|()| fs::write(&probe, "probe")).and_then(|()| fs::remove_file(&probe));
+    written.map_err(|error| TrackingError::io("writing to the folder of journals", root, error))
+}
+
 /// The first journal of the run that no other process holds.
 ///
 /// # Errors

@@ -50,6 +50,8 @@ pub struct Contents {
     pub steps: HashMap<String, i64>,
     /// The values of params.
     pub params: HashMap<String, String>,
+    /// The last values of tags.
+    pub tags: HashMap<String, String>,
     /// Whole records, and where the last one ends.
     pub records: u64,
     /// The end of the last whole record.
@@ -283,7 +285,8 @@ impl Contents {
                 }
             }
             Record::Params(params) => self.params.extend(params.into_iter().map(|param| (param.key, param.value))),
-            Record::Tags(_) | Record::Dataset(_) | Record::Artifact { .. } | Record::Status { .. } => {}
+            Record::Tags(tags) => self.tags.extend(tags.into_iter().map(|tag| (tag.key, tag.value))),
+            Record::Dataset(_) | Record::Artifact { .. } | Record::Status { .. } => {}
         }
     }
 }
