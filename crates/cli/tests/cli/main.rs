@@ -4,6 +4,7 @@
 //! - `settings`: precedence, problems, exit codes, help
 //! - `training`: a run from its start to a prediction
 //! - `resuming`: signals, kill -9, and going on
+//! - `syncing`: runs without a tracking store, and what is delivered later
 //! - `bad_input`: what must be refused, with its message
 //! - `bench`: benchmarks, but for the speed
 
@@ -15,4 +16,5 @@ mod bench;
 mod resuming;
 mod sandbox;
 mod settings;
+mod syncing;
 mod training;

@@ -147,19 +147,18 @@ impl Delivering {
         Ok(())
     }
 
-    /// A sign that comes late may come after somebody has taken the run for dead: it says that it runs, too.
+    /// Somebody may have taken the run for dead, after a long outage or because clocks differ: so it says that it runs, too.
     fn give_sign_of_life(&mut self) -> Result<(), Obstacle> {
         let Some(heartbeat) = self.heartbeat.as_mut().filter(|heartbeat| heartbeat.left().is_zero()) else { return Ok(()) };
-        if self.shared.lock().closed {
+        let state = self.shared.lock();
+        if state.closed || state.ending {
             return Ok(());
         }
+        drop(state);
         let obstacle = |error| if is_refusal(&error) { Obstacle::RunGone(error) } else { Obstacle::Away(error) };
-        let late = heartbeat.last.is_some_and(|last| last.elapsed() > 3 * HEARTBEAT_EVERY);
         let (store, run_id) = (&self.target.store, &self.target.run_id);
-        if late {
-            let runs = RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() };
-            store.update_run(run_id, &runs).map_err(obstacle)?;
-        }
+        let runs = RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() };
+        store.update_run(run_id, &runs).map_err(obstacle)?;
         store.set_tag(run_id, &RunTag::new(HEARTBEAT_TAG, now_ms().to_string())).map_err(obstacle)?;
         heartbeat.last = Some(Instant::now());
         Ok(())

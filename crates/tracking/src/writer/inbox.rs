@@ -39,6 +39,8 @@ pub(super) struct State {
     pub journal_failure: Option<TrackingError>,
     /// Something was dropped: from then on nothing is taken.
     pub lost: bool,
+    /// The run's end is logged: it gives no more signs of life.
+    pub ending: bool,
     /// No more will come.
     pub closed: bool,
     /// The journal's end: what may be delivered.

@@ -223,6 +223,7 @@ impl RunWriter {
 
     /// Where the run stands.
     pub fn status(&mut self, status: RunStatus, end_time: Option<i64>) {
+        self.shared.lock().ending = !matches!(status, RunStatus::Running | RunStatus::Scheduled);
         self.send(&Record::Status { status, end_time });
     }
 
