@@ -8,6 +8,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use anmok_protocol::{ArtifactPath, RunStatus, RunTag, ViewType};
+use anmok_tracking::delivery::superseded::ATTEMPT_TAG;
 use anmok_tracking::delivery::sync::{Left, NotSynced, SOURCE_RUN_TAG, Synced, sync};
 use anmok_tracking::delivery::{Event, Listener};
 use anmok_tracking::journal::{Birth, Folder, Header, Journal, Next, Record, first_record};
@@ -360,6 +361,41 @@ fn a_run_that_was_logged_offline_becomes_one_run_in_a_store() {
     assert_eq!(place.steps(&synced.run_id, "loss"), (1..=7).collect::<Vec<_>>());
     let artifacts = place.store.artifacts(&run.info.artifact_uri).unwrap();
     assert!(artifacts.open_file(&ArtifactPath::parse("model/model.bin").unwrap()).unwrap().is_some());
+}
+
+/// A run that went on elsewhere from its last checkpoint, before the first machine's journal was delivered.
+#[test]
+fn a_journal_that_comes_after_a_later_sitting_brings_only_what_is_missing() {
+    let place = Place::new();
+    let run_id = place.run();
+    let attempt = |number: &str| [(ATTEMPT_TAG.to_string(), number.to_string())];
+    let file = place.folder.path().join("last");
+    fs::write(&file, "first").unwrap();
+    let folder = place.journal_only(&run_id, |writer| {
+        writer.tags(&attempt("1"));
+        writer.params(&[("lr".into(), "0.1".into())]);
+        (1..=6).for_each(|step| writer.metrics(step, &[("loss", 1.0)]));
+        writer.artifact("last", &file);
+        writer.metrics(1, &[("only_here", 1.0)]);
+        writer.status(RunStatus::Failed, Some(9));
+    });
+    let elsewhere = LogOptions { journals: place.folder.path().join("elsewhere"), ..place.options() };
+    let mut writer = RunWriter::open(place.store.clone(), &run_id, &elsewhere).unwrap();
+    writer.tags(&attempt("2"));
+    (4..=8).for_each(|step| writer.metrics(step, &[("loss", 2.0)]));
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "second").unwrap();
+    writer.artifact("last", &file);
+    writer.finish(RunStatus::Finished).unwrap();
+
+    let synced = place.sync(&folder).unwrap();
+    assert!(synced.removed && synced.refused.is_empty(), "{synced:?}");
+    let run = place.store.run(&run_id).unwrap().unwrap();
+    assert_eq!(place.steps(&run_id, "loss"), (1..=8).collect::<Vec<_>>());
+    assert_eq!((run.data.param("lr"), run.data.metric("only_here"), run.data.tag(ATTEMPT_TAG)), (Some("0.1"), Some(1.0), Some("2")));
+    assert_eq!(run.info.status, RunStatus::Finished);
+    let root = place.store.artifacts(&run.info.artifact_uri).unwrap().local_root().unwrap().to_path_buf();
+    assert_eq!(fs::read_to_string(root.join("last")).unwrap(), "second");
 }
 
 /// To another store than the run's own: it gets one run, however often; the journal is kept for the run's own.

@@ -1,12 +1,12 @@
 //! Parameters that a resumed run would have otherwise than it began. The store keeps the first value of a param for good; what
 //! changed is noted as tags, or the run does not go on.
 
-use super::record::ATTEMPT_TAG;
 use super::resume::Resumption;
 use crate::failure::Usage;
 use crate::settings::Settings;
 use crate::settings::tracking::ParamDrift;
 use anmok_protocol::{Run, limits};
+use anmok_tracking::delivery::superseded::ATTEMPT_TAG;
 use anmok_train::Recipe;
 
 /// A parameter with another value.

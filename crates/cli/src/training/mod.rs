@@ -135,10 +135,9 @@ fn begin(prepared: &Prepared<'_>, resumption: Option<Resumption>, command: &str)
     let mut recorder = Recorder::new(writer);
     if let Some(checkpoint) = &resume {
         recorder.tags(&drift::tags(&run, &settings.recipe));
-        if record.store.is_none() {
-            let attempt = Attempt::after(&run, checkpoint.state.position.step);
-            recorder.tags(&attempt.tags().into_iter().map(|tag| (tag.key, tag.value)).collect::<Vec<_>>());
-        }
+        // In the journal too, which must tell whether a later sitting has gone on since.
+        let attempt = Attempt::after(&run, checkpoint.state.position.step);
+        recorder.tags(&attempt.tags().into_iter().map(|tag| (tag.key, tag.value)).collect::<Vec<_>>());
     }
     let interval = settings.system_metrics.then(|| std::time::Duration::from_secs(settings.system_metrics_interval));
     let system_metrics = interval.map(|interval| system_metrics::Sampler::start(&recorder, interval)).transpose()?;

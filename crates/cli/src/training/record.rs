@@ -5,15 +5,13 @@ use crate::process::Process;
 use crate::settings::{Settings, without_password};
 use crate::{liveness, tracking};
 use anmok_protocol::{Batch, Run, RunStatus, RunTag};
+use anmok_tracking::delivery::superseded::ATTEMPT_TAG;
 use anmok_tracking::delivery::sync::experiment_named;
 use anmok_tracking::journal::{Birth, folder};
 use anmok_tracking::{LogOptions, NewRun, RunStore, RunUpdate, RunWriter, now_ms, offline_run};
 use anyhow::Context;
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
-
-/// The tag that counts the sittings of a run, from 1.
-pub const ATTEMPT_TAG: &str = "anmok.attempt";
 
 /// Where a run is recorded.
 #[derive(Clone)]

@@ -11,23 +11,26 @@
 //! - `backoff`: when to try again
 //! - [`offline`]: runs that have no store yet
 //! - [`refusal`]: what a store refuses for good
+//! - [`superseded`]: a journal that comes after a later one
 //! - [`sync`]: delivering what other processes left
 
 pub(crate) mod backoff;
 pub(crate) mod batch;
 pub mod offline;
 pub mod refusal;
+pub mod superseded;
 pub mod sync;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anmok_protocol::{ApiError, ArtifactPath, LifecycleStage, RunInputs};
+use anmok_protocol::{ApiError, ArtifactPath, Batch, LifecycleStage, RunInputs};
 
 use self::backoff::Backoff;
 use self::batch::Gathering;
 use self::refusal::{Refusal, is_refusal};
+use self::superseded::Superseded;
 use crate::artifact::ArtifactStore;
 use crate::error::TrackingError;
 use crate::journal::{self, Folder, Next, Position, Positions, Reader, Record};
@@ -103,6 +106,7 @@ pub struct Delivery {
     next_artifacts: Option<Instant>,
     refused: Vec<Refusal>,
     missing_artifacts: usize,
+    superseded: Option<Superseded>,
 }
 
 impl Delivery {
@@ -133,10 +137,16 @@ impl Delivery {
             artifacts: None,
             refused: vec![],
             missing_artifacts: 0,
+            superseded: None,
             positions,
             position,
             target,
         })
+    }
+
+    /// Delivers only what the store lacks.
+    pub fn supersede(&mut self, superseded: Option<Superseded>) {
+        self.superseded = superseded;
     }
 
     /// How far everything but the artifacts that wait is delivered.
@@ -231,11 +241,20 @@ impl Delivery {
     }
 
     fn deliver_batch(&mut self, gathering: &Gathering) -> Result<(), Obstacle> {
-        match self.target.store.log_batch(&self.target.run_id, &gathering.batch()) {
+        match self.log(gathering.batch()) {
             Ok(()) => Ok(()),
             Err(error) if is_refusal(&error) => self.find_refused(gathering),
             Err(error) => Err(Obstacle::Away(error)),
         }
+    }
+
+    fn log(&mut self, batch: Batch) -> Result<(), TrackingError> {
+        let Target { store, run_id, .. } = &self.target;
+        let batch = match &mut self.superseded {
+            Some(superseded) => superseded.missing(batch, store.as_ref())?,
+            None => batch,
+        };
+        if batch == Batch::default() { Ok(()) } else { store.log_batch(run_id, &batch) }
     }
 
     /// A batch is stored wholly or not at all: what is wrong with it is found by sending ever smaller ones.
@@ -244,13 +263,13 @@ impl Delivery {
         let mut refused = vec![];
         for record in &gathering.records {
             let batch = batch::batch_of(record);
-            match self.target.store.log_batch(&self.target.run_id, &batch) {
+            match self.log(batch.clone()) {
                 Ok(()) => continue,
                 Err(error) if !is_refusal(&error) => return Err(Obstacle::Away(error)),
                 Err(_) => {}
             }
             for one in batch::each(batch) {
-                match self.target.store.log_batch(&self.target.run_id, &one) {
+                match self.log(one.clone()) {
                     Ok(()) => {}
                     Err(error) if is_refusal(&error) => refused.push(Refusal::of(&one, &error)),
                     Err(error) => return Err(Obstacle::Away(error)),
@@ -288,6 +307,7 @@ impl Delivery {
             Record::Dataset(input) => {
                 (format!("data set {}", input.dataset.name), store.log_inputs(run_id, &RunInputs::datasets(vec![input])))
             }
+            Record::Status { .. } if self.superseded.is_some() => return Ok(()),
             Record::Status { status, end_time } => {
                 let update = RunUpdate { status: Some(status), end_time, run_name: None };
                 (format!("status {status}"), store.update_run(run_id, &update).map(drop))
@@ -353,7 +373,10 @@ impl Delivery {
             self.artifacts = Some(self.target.store.artifacts(&run.info.artifact_uri)?);
         }
         if let Some(artifacts) = &self.artifacts {
-            artifacts.put_file(&place, &kept)?;
+            let has_newer = self.superseded.is_some() && Superseded::has_artifact(artifacts, &place)?;
+            if !has_newer {
+                artifacts.put_file(&place, &kept)?;
+            }
         }
         // Left behind it takes room until the journal goes, and is delivered once more at most.
         std::fs::remove_file(&kept).ok();

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use anmok_protocol::{ApiError, ErrorCode, RunFilter, RunTag, ViewType};
+use anmok_protocol::{ApiError, ErrorCode, Run, RunFilter, RunTag, ViewType};
 
 use super::backoff::Backoff;
 use super::refusal::Refusal;
+use super::superseded::Superseded;
 use super::{Delivery, Listener, Obstacle, Target};
 use crate::error::TrackingError;
 use crate::journal::{self, Birth, Contents, Folder, Header, Journal, Positions};
@@ -108,9 +109,11 @@ pub fn sync(folder: &Folder, store: Arc<dyn RunStore>, tracking_uri: &str, liste
     let (header, _) = journal::read(folder)?;
     let (journal, contents) = Journal::open(lock, header.clone())?;
     let home = header.tracking_uri.as_deref() == Some(tracking_uri);
-    let (run_id, created) = run_for(&journal, &contents, store.as_ref(), tracking_uri, home)?;
+    let (run, created) = run_for(&journal, &contents, store.as_ref(), tracking_uri, home)?;
+    let run_id = run.info.run_id.clone();
     let target = Target { store, tracking_uri: tracking_uri.into(), run_id: run_id.clone() };
     let mut delivery = Delivery::new(folder, target, listener)?;
+    delivery.supersede(Superseded::find(&run, &contents));
     let obstacle = deliver(&mut delivery, contents.end);
     let mut synced = Synced {
         run_id,
@@ -156,14 +159,13 @@ fn run_for(
     store: &dyn RunStore,
     tracking_uri: &str,
     home: bool,
-) -> Result<(String, bool), TrackingError> {
+) -> Result<(Run, bool), TrackingError> {
     let header = journal.header();
     if home {
-        let run = store.run(&header.run_id)?.ok_or_else(|| ApiError::run_not_found(&header.run_id))?;
-        return Ok((run.info.run_id, false));
+        return Ok((store.run(&header.run_id)?.ok_or_else(|| ApiError::run_not_found(&header.run_id))?, false));
     }
     if let Some(position) = Positions::read(&journal.folder().delivered()).of(tracking_uri) {
-        return Ok((position.run_id.clone(), false));
+        return Ok((store.run(&position.run_id)?.ok_or_else(|| ApiError::run_not_found(&position.run_id))?, false));
     }
     let Some(birth) = &contents.birth else {
         let why = "it does not say how the run came to be, so the run cannot be made in another store".into();
@@ -178,7 +180,7 @@ fn run_for(
 }
 
 /// A run that was made from this journal by a process that could not note it any more.
-fn made_before(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Option<String>, TrackingError> {
+fn made_before(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Option<Run>, TrackingError> {
     let Some(experiment) = store.experiment_by_name(&birth.experiment_name)? else { return Ok(None) };
     let filter = RunFilter::parse(&format!("tags.`{SOURCE_RUN_TAG}` = '{run_id}'"))
         .map_err(|error| TrackingError::from(ApiError::invalid(error.to_string())))?;
@@ -189,20 +191,19 @@ fn made_before(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Opti
         max_results: 1,
         ..RunQuery::default()
     };
-    Ok(store.search_runs(&query)?.items.into_iter().next().map(|run| run.info.run_id))
+    Ok(store.search_runs(&query)?.items.into_iter().next())
 }
 
-fn make(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<String, TrackingError> {
+fn make(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Run, TrackingError> {
     let mut tags = birth.tags.clone();
     tags.push(RunTag::new(SOURCE_RUN_TAG, run_id));
-    let run = store.create_run(&NewRun {
+    store.create_run(&NewRun {
         experiment_id: experiment_named(store, &birth.experiment_name)?,
         run_name: Some(birth.run_name.clone()).filter(|name| !name.is_empty()),
         user_id: birth.user_id.clone(),
         start_time: birth.start_time,
         tags,
-    })?;
-    Ok(run.info.run_id)
+    })
 }
 
 /// The id of the experiment of this name, which is made if it does not exist.
