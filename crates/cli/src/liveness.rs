@@ -8,11 +8,15 @@ use crate::process::{Life, PROCESS_TAG, Process};
 use crate::tracking;
 use anmok_protocol::{Batch, Run, RunStatus, RunTag};
 use anmok_tracking::writer::HEARTBEAT_TAG;
-use anmok_tracking::{RunStore, RunUpdate, TrackingError, now_ms};
+use anmok_tracking::{RunStore, RunUpdate, Store, TrackingError, now_ms};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a process that cannot be looked up may be silent: twenty signs of life.
 const SILENCE: Duration = Duration::from_secs(600);
+
+/// Between two looks of a server.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Running ones that are looked at, at most, the latest first.
 const MOST_RUNNING: usize = 1000;
@@ -27,9 +31,22 @@ pub fn mark_dead(store: &dyn RunStore) {
     }
 }
 
+/// Looks again and again, as long as this program runs: for a server, whose clients may all be gone.
+pub fn watch(store: Arc<dyn Store>) -> std::io::Result<()> {
+    let looking = move || {
+        loop {
+            mark_dead(store.as_ref());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    };
+    std::thread::Builder::new().name("liveness".to_owned()).spawn(looking).map(drop)
+}
+
 fn try_mark_dead(store: &dyn RunStore) -> anyhow::Result<()> {
-    let running = tracking::latest_runs(store, "attributes.status = 'RUNNING'", MOST_RUNNING)?;
     let Some(here) = Process::this() else { return Ok(()) };
+    // Runs of other programs do not count among those that are looked at.
+    let filter = format!("attributes.status = 'RUNNING' AND tags.`{PROCESS_TAG}` LIKE '%'");
+    let running = tracking::latest_runs(store, &filter, MOST_RUNNING)?;
     for run in running {
         if let Some(why) = death(&run, &here, now_ms()) {
             end(store, &run, &why)?;

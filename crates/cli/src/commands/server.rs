@@ -2,7 +2,7 @@
 
 use super::{Given, Surroundings};
 use crate::failure::Usage;
-use crate::logging;
+use crate::{liveness, logging};
 use crate::settings::flags::{Flags, Sections};
 use crate::settings::server::ServerSettings;
 use crate::settings::{Resolved, Section, Source, output, server, tracking, without_password};
@@ -60,6 +60,7 @@ impl Server {
         let address = listener.local_addr()?;
         let ui_bundle = settings.ui_bundle.as_deref().map(find_bundle).transpose()?;
         let store = open(&resolved)?;
+        liveness::watch(store.clone())?;
         let shutdown = Shutdown::default();
         let asked = shutdown.clone();
         Stop::on_signals_then("finishing what is under way", move || asked.ask())?;

@@ -62,7 +62,7 @@ impl Sync {
         let (chosen, unreadable) = self.choose(settings)?;
         let mut stores = Stores { settings, named, open: HashMap::new() };
         let outcomes: Vec<Outcome> = chosen.into_iter().map(|left| stores.deliver(left)).collect();
-        stores.open.values().flatten().for_each(|store| liveness::mark_dead(store.as_ref()));
+        stores.open.values().for_each(|store| liveness::mark_dead(store.as_ref()));
         if self.json {
             print_json(&outcomes.iter().map(as_json).collect());
         } else if outcomes.is_empty() && unreadable.is_empty() {
@@ -115,7 +115,7 @@ struct Stores<'a> {
     settings: &'a Settings,
     /// Whether the store was named on the command line: then everything goes there.
     named: bool,
-    open: HashMap<String, Option<Arc<dyn RunStore>>>,
+    open: HashMap<String, Arc<dyn RunStore>>,
 }
 
 impl Stores<'_> {
@@ -128,7 +128,7 @@ impl Stores<'_> {
     }
 
     fn store(&mut self, to: &str, ours: &str) -> Result<Arc<dyn RunStore>, TrackingError> {
-        if let Some(Some(store)) = self.open.get(to) {
+        if let Some(store) = self.open.get(to) {
             return Ok(store.clone());
         }
         // Passwords are in the settings alone; a journal has the address without.
@@ -142,7 +142,7 @@ impl Stores<'_> {
             Err(error) => TrackingError::Uri { uri: to.into(), why: format!("{error:#}") },
         };
         let store = tracking::open_uri(uri, self.settings).map_err(failed)?;
-        self.open.insert(to.to_owned(), Some(store.clone()));
+        self.open.insert(to.to_owned(), store.clone());
         Ok(store)
     }
 }

@@ -116,7 +116,7 @@ fn what_is_wrong_with_store_or_journal_is_told_before_anything_is_done() {
     assert!(!said.err.contains("secret"), "{}", said.err);
     sandbox.train_tiny("--journal-dir file/journal").fails(1, &["file/journal", "--journal-dir"]);
     assert!(!sandbox.path("checkpoints").exists());
-    assert!(!sandbox.path("anmok.db").exists() || sandbox.run("runs list --json").ok().json().as_array().unwrap().is_empty());
+    assert!(!sandbox.path("anmok.db").exists(), "nothing was begun");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn parameters_that_a_resumed_run_has_otherwise_are_noted_or_refused() {
 #[test]
 fn the_machine_is_watched_on_request() {
     let sandbox = Sandbox::new();
-    sandbox.train_tiny("--epochs 20 --system-metrics --system-metrics-interval 1").ok();
+    sandbox.train_tiny("--epochs 8 --system-metrics --system-metrics-interval 1").ok();
     let shown = sandbox.run("runs show latest --json --history").ok().json();
     let memory = shown["history"]["system/system_memory_usage_percentage"].as_array().expect("memory is sampled");
     let steps: Vec<i64> = memory.iter().map(|point| point["step"].as_i64().unwrap()).collect();
