@@ -101,8 +101,7 @@ fn rewrite_header(path: &Path, tracking_uri: Option<&str>) {
     let (header, _) = anmok_tracking::journal::read(&folder).unwrap();
     let start = first_record(&folder).unwrap() as usize;
     let records = fs::read(path).unwrap().split_off(start);
-    let mut bytes =
-        anmok_tracking::journal::frame::header_bytes(&Header { tracking_uri: tracking_uri.map(Into::into), ..header });
+    let mut bytes = anmok_tracking::journal::frame::header_bytes(&Header { tracking_uri: tracking_uri.map(Into::into), ..header });
     bytes.extend(records);
     fs::write(path, bytes).unwrap();
 }
@@ -145,7 +144,9 @@ fn a_journal_is_read_up_to_its_last_whole_record_wherever_it_is_torn() {
         assert_eq!(contents.torn, length - contents.end);
         // What is appended lies where the torn piece was, and can be read.
         let mut frame = vec![];
-        anmok_tracking::journal::frame::frame(&mut frame, |bytes| Record::Status { status: RunStatus::Failed, end_time: None }.encode(bytes));
+        anmok_tracking::journal::frame::frame(&mut frame, |bytes| {
+            Record::Status { status: RunStatus::Failed, end_time: None }.encode(bytes)
+        });
         journal.append(&frame).unwrap();
         drop(journal);
         assert_eq!(anmok_tracking::journal::read(&folder).unwrap().1.records, whole + 1);
@@ -356,7 +357,10 @@ fn a_run_that_was_logged_offline_becomes_one_run_in_a_store() {
     assert!(synced.created && synced.removed && synced.obstacle.is_none(), "{synced:?}");
     let run = place.store.run(&synced.run_id).unwrap().unwrap();
     assert_eq!((run.info.run_name.as_str(), run.info.start_time, run.info.status), ("calm-sea-1", 1000, RunStatus::Finished));
-    assert_eq!((run.data.param("lr"), run.data.tag(SOURCE_RUN_TAG), run.data.tag("mlflow.user")), (Some("0.1"), Some("offline0"), Some("anna")));
+    assert_eq!(
+        (run.data.param("lr"), run.data.tag(SOURCE_RUN_TAG), run.data.tag("mlflow.user")),
+        (Some("0.1"), Some("offline0"), Some("anna"))
+    );
     assert_eq!(place.store.experiment(&run.info.experiment_id).unwrap().unwrap().name, "Vision");
     assert_eq!(place.steps(&synced.run_id, "loss"), (1..=7).collect::<Vec<_>>());
     let artifacts = place.store.artifacts(&run.info.artifact_uri).unwrap();
@@ -443,7 +447,10 @@ fn artifacts_that_cannot_be_uploaded_are_overtaken_and_arrive_later() {
     let pending = writer.finish(RunStatus::Finished).unwrap().pending.expect("the artifact waits");
     assert_eq!(pending.artifacts, 1, "an older file of the same path is not needed any more");
     assert_eq!(place.told("ArtifactWaits"), 1, "{:?}", place.told);
-    assert_eq!((place.steps(&run_id, "loss"), place.store.run(&run_id).unwrap().unwrap().info.status), (vec![1, 2, 3], RunStatus::Finished));
+    assert_eq!(
+        (place.steps(&run_id, "loss"), place.store.run(&run_id).unwrap().unwrap().info.status),
+        (vec![1, 2, 3], RunStatus::Finished)
+    );
 
     fs::remove_file(root.parent().unwrap()).unwrap();
     let folder = Folder::list(&place.journals()).unwrap().remove(0);

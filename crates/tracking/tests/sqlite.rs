@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anmok_protocol::{ArtifactPath, Batch, Dataset, DatasetInput, Metric, Param, RunStatus, RunTag};
-use anmok_tracking::{Durability, LogOptions, NewExperiment, NewRun, PageRequest, RunStore, RunWriter, StoreOptions, open};
+use anmok_tracking::{Durability, LogOptions, NewExperiment, NewRun, PageRequest, RunStore, RunWriter, StoreOptions, TrackingError, open};
 use rusqlite::Connection;
 
 #[test]
@@ -320,7 +320,11 @@ fn what_is_refused_does_not_hold_up_the_rest() {
     assert!(closed.pending.is_none());
     let mut refused: Vec<String> = closed.refused.iter().map(|refusal| format!("{}: {}", refusal.what, refusal.why)).collect();
     refused.sort();
-    let told = [("artifact report.json", "none.json"), ("metric a#b at step 1 = 2", "Names may only"), ("param lr = \"2\"", "Changing param values")];
+    let told = [
+        ("artifact report.json", "none.json"),
+        ("metric a#b at step 1 = 2", "Names may only"),
+        ("param lr = \"2\"", "Changing param values"),
+    ];
     assert_eq!(refused.len(), told.len(), "{refused:?}");
     for ((what, why), refused) in told.iter().zip(&refused) {
         assert!(refused.starts_with(what) && refused.contains(why), "{refused}");

@@ -10,8 +10,8 @@ use anmok_protocol::{
     Param, RUN_NAME_TAG, RunFilter, RunInputs, RunOrder, RunStatus, RunTag, ViewType,
 };
 use anmok_tracking::{
-    ExperimentQuery, LogOptions, NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, RunWriter, StoreOptions, TrackingError, now_ms,
-    open,
+    ExperimentQuery, LogOptions, NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, RunWriter, StoreOptions, TrackingError,
+    now_ms, open,
 };
 
 #[test]
@@ -202,8 +202,7 @@ fn second_day(store: &Arc<dyn RunStore>, run_id: &str) {
     let latest = store.latest_metrics(run_id).unwrap();
     assert_eq!(latest.iter().find(|point| point.key == "val/accuracy").map(|point| point.step), Some(3));
     let folder = tempfile::tempdir().unwrap();
-    let options =
-        LogOptions { journals: folder.path().into(), tracking_uri: "story".into(), listener: Arc::new(|_| ()), heartbeat: false };
+    let options = LogOptions { journals: folder.path().into(), tracking_uri: "story".into(), listener: Arc::new(|_| ()), heartbeat: false };
     let mut writer = RunWriter::open(Arc::clone(store), run_id, &options).unwrap();
     writer.params(&[("model_name".into(), "resnet18".into()), ("epochs".into(), "20".into())]);
     for step in 2..=2500 {

@@ -2,11 +2,11 @@
 
 use super::{Given, Surroundings};
 use crate::failure::Usage;
-use crate::{liveness, logging};
 use crate::settings::flags::{Flags, Sections};
 use crate::settings::server::ServerSettings;
 use crate::settings::{Resolved, Section, Source, output, server, tracking, without_password};
 use crate::signals::Stop;
+use crate::{liveness, logging};
 use anmok_server::{Options, Security, Shutdown};
 use anmok_tracking::{ArtifactOptions, Store, StoreOptions};
 use anyhow::Context;

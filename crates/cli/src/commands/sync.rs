@@ -100,7 +100,9 @@ impl Sync {
                 [_] => {}
                 [] => {
                     let place = settings.journal_dir.display();
-                    return Err(Usage(format!("nothing of a run {text:?} waits in {place}: `anmok runs list` shows what is pending")).into());
+                    return Err(
+                        Usage(format!("nothing of a run {text:?} waits in {place}: `anmok runs list` shows what is pending")).into()
+                    );
                 }
                 many => return Err(Usage(format!("{text:?} means several runs: {}; type more of the id", many.join(", "))).into()),
             }

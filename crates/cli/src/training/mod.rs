@@ -33,7 +33,6 @@ use anmok_engine::native::{NativeEngine, NativeOptions};
 use anmok_protocol::{Run, RunStatus};
 use anmok_tracking::writer::Closed;
 use anmok_train::checkpoint::{self, CheckpointError};
-use anmok_train::run_log::RunLog;
 use anmok_train::{Checkpoint, Ending, Job, LiveFigures, Outcome};
 use anyhow::Context;
 use claim::Claim;

@@ -27,7 +27,10 @@ impl Record {
     /// at once. At a terminal, a store that cannot be used is no reason to stop: one may go on offline.
     pub fn open(settings: &Settings) -> anyhow::Result<Self> {
         folder::check_writable(&settings.journal_dir).with_context(|| {
-            format!("what is logged cannot be kept in {}: make it writable, or name another folder with --journal-dir", settings.journal_dir.display())
+            format!(
+                "what is logged cannot be kept in {}: make it writable, or name another folder with --journal-dir",
+                settings.journal_dir.display()
+            )
         })?;
         let store = if settings.offline { None } else { reachable(settings)? };
         match &store {

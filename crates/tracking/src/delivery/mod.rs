@@ -106,6 +106,7 @@ pub struct Delivery {
     next_artifacts: Option<Instant>,
     refused: Vec<Refusal>,
     missing_artifacts: usize,
+    told_that_artifacts_wait: bool,
     superseded: Option<Superseded>,
 }
 
@@ -137,6 +138,7 @@ impl Delivery {
             artifacts: None,
             refused: vec![],
             missing_artifacts: 0,
+            told_that_artifacts_wait: false,
             superseded: None,
             positions,
             position,
@@ -335,7 +337,7 @@ impl Delivery {
                 self.refuse(Refusal::new(format!("artifact {path}"), &error))
             }
             Err(error) => {
-                if self.position.artifacts.is_empty() {
+                if !std::mem::replace(&mut self.told_that_artifacts_wait, true) {
                     (self.listener)(&Event::ArtifactWaits(path, &error));
                 }
                 self.position.artifacts.push(start);
@@ -392,7 +394,10 @@ impl Delivery {
             _ => Ok(()),
         };
         match result {
-            Ok(()) => self.artifact_backoff.reset(),
+            Ok(()) => {
+                self.artifact_backoff.reset();
+                self.told_that_artifacts_wait = false;
+            }
             Err((path, error)) if is_refusal(&error) => {
                 self.check_run()?;
                 self.refuse(Refusal::new(format!("artifact {path}"), &error))?;

@@ -35,7 +35,7 @@ pub fn fit_name(name: &str) -> String {
     if limits::cut(name, limits::KEY_LENGTH).len() == name.len() {
         return name.to_owned();
     }
-    format!("{}~{:08x}", limits::cut(name, limits::KEY_LENGTH - 9), crc32fast::hash(name.as_bytes()))
+    format!("{}-{:08x}", limits::cut(name, limits::KEY_LENGTH - 9), crc32fast::hash(name.as_bytes()))
 }
 
 /// A data set within the limits. A schema or profile that is too long is JSON, of which a part would be of no use: it is left out.

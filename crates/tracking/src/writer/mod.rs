@@ -21,8 +21,8 @@ use std::thread::JoinHandle;
 
 use anmok_protocol::{ApiError, DatasetInput, LifecycleStage, Param, RunStatus, RunTag, limits};
 
-pub use self::delivering::{HEARTBEAT_EVERY, HEARTBEAT_TAG};
 use self::delivering::{Delivering, Heartbeat};
+pub use self::delivering::{HEARTBEAT_EVERY, HEARTBEAT_TAG};
 use self::inbox::{File, Shared};
 use self::journalling::Journalling;
 use self::long_values::{fit, fit_dataset, fit_name};
