@@ -4,11 +4,12 @@
 //! delivers the journal to the store, through any outage. When the process dies, `anmok sync` or the next sitting of the same
 //! run delivers what is left.
 //!
-//! - `inbox`: the buffer, and what the threads tell
+//! - `entrance`, `inbox`: into the buffer, the buffer, and what the threads tell
 //! - `journalling`, `delivering`: the two threads
 //! - `long_values`: MLflow's limits
 
 mod delivering;
+mod entrance;
 mod inbox;
 mod journalling;
 mod long_values;
@@ -23,14 +24,15 @@ use anmok_protocol::{ApiError, DatasetInput, LifecycleStage, Param, RunStatus, R
 
 use self::delivering::{Delivering, Heartbeat};
 pub use self::delivering::{HEARTBEAT_EVERY, HEARTBEAT_TAG};
+pub use self::entrance::SideEntrance;
+use self::entrance::{chunks, log_metrics, send};
 use self::inbox::{File, Shared};
 use self::journalling::Journalling;
 use self::long_values::{fit, fit_dataset, fit_name};
-use crate::delivery::batch::VALUE_BYTES;
 use crate::delivery::refusal::Refusal;
 use crate::delivery::{Delivery, Event, Listener, Target};
 use crate::error::TrackingError;
-use crate::journal::{self, Birth, Folder, Header, Journal, Record, claim_any, frame, record};
+use crate::journal::{self, Birth, Folder, Header, Journal, Record, claim_any, frame};
 use crate::store::{RunStore, now_ms};
 
 /// How a run is logged.
@@ -339,56 +341,6 @@ impl Drop for RunWriter {
         // Whoever wants to know how it ended closes it.
         self.end().ok();
     }
-}
-
-/// Lets another thread log metrics of its own, under keys that nobody else uses.
-#[derive(Debug, Clone)]
-pub struct SideEntrance(Arc<Shared>);
-
-impl SideEntrance {
-    /// As [`RunWriter::metrics`], but nothing is dropped. After the log was closed it does nothing.
-    pub fn metrics(&self, step: i64, metrics: &[(&str, f64)]) {
-        log_metrics(&self.0, step, metrics);
-    }
-}
-
-fn log_metrics(shared: &Shared, step: i64, metrics: &[(&str, f64)]) {
-    let timestamp = now_ms();
-    for points in metrics.chunks(limits::BATCH_METRICS) {
-        send(shared, |bytes| record::encode_metrics(timestamp, step, points.iter().copied(), bytes));
-    }
-}
-
-fn send(shared: &Shared, encode: impl FnOnce(&mut Vec<u8>)) {
-    if let Some(mut state) = shared.room() {
-        let before = state.frames.len();
-        frame::frame(&mut state.frames, encode);
-        let enough = journalling::ENOUGH;
-        let wake = before == 0 || (before < enough && state.frames.len() >= enough);
-        drop(state);
-        if wake {
-            shared.notify();
-        }
-    }
-}
-
-/// Splits what has these sizes so that each part fits into a batch.
-fn chunks<T>(items: Vec<(usize, T)>, most: usize) -> Vec<Vec<T>> {
-    let mut chunks: Vec<Vec<T>> = vec![];
-    let mut bytes = 0;
-    for (size, item) in items {
-        match chunks.last_mut() {
-            Some(chunk) if chunk.len() < most && bytes + size <= VALUE_BYTES => {
-                bytes += size;
-                chunk.push(item);
-            }
-            _ => {
-                bytes = size;
-                chunks.push(vec![item]);
-            }
-        }
-    }
-    chunks
 }
 
 fn merge(steps: &mut HashMap<String, i64>, more: HashMap<String, i64>) {
