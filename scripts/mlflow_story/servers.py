@@ -34,9 +34,15 @@ def official(python: str, folder: pathlib.Path, database: str):
     return serving([python, "-m", "mlflow", "server", "--workers", "1"], folder, database, settings)
 
 
-def anmok(binary: str, folder: pathlib.Path, database: str):
+def anmok(binary: str, folder: pathlib.Path, database: str, options: tuple = ()):
     """Our server; gives its address."""
-    return serving([binary, "server"], folder, database.replace("+psycopg2", ""), environment())
+    return serving([binary, "server", *options], folder, database.replace("+psycopg2", ""), environment())
+
+
+class Address(str):
+    """Where a server answers, and the process (with its group) that does."""
+
+    process: subprocess.Popen
 
 
 @contextlib.contextmanager
@@ -48,7 +54,8 @@ def serving(command: list[str], folder: pathlib.Path, database: str, settings: d
         # A session of its own, so that its workers can be ended with it.
         process = subprocess.Popen(command + options, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True)
         try:
-            uri = f"http://127.0.0.1:{port}"
+            uri = Address(f"http://127.0.0.1:{port}")
+            uri.process = process
             wait_for(uri, process, folder / "server.log")
             yield uri
         finally:
@@ -82,22 +89,25 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def databases(postgresql: bool, folder: pathlib.Path):
-    """Gives a function from a server's name to the address of a new, empty database."""
+def databases(postgresql: bool, folder: pathlib.Path, fsync: bool = False):
+    """Gives a function from a name to the address of a database, new and empty where the name is new."""
     if not postgresql:
         yield lambda name: f"sqlite:///{folder / name}.db"
         return
-    with postgresql_server(folder / "postgresql") as (programs, port):
+    there = set()
+    with postgresql_server(folder / "postgresql", fsync) as (programs, port):
 
         def made(name: str) -> str:
-            subprocess.run([f"{programs}/createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", name], check=True)
+            if name not in there:
+                subprocess.run([f"{programs}/createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", name], check=True)
+                there.add(name)
             return f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/{name}"
 
         yield made
 
 
 @contextlib.contextmanager
-def postgresql_server(folder: pathlib.Path):
+def postgresql_server(folder: pathlib.Path, fsync: bool):
     """A server of its own in `folder`, on a free port, that trusts whoever asks."""
     programs = postgresql_programs()
     folder.mkdir()
@@ -112,7 +122,7 @@ def postgresql_server(folder: pathlib.Path):
     data = folder / "data"
     initdb = [f"{programs}/initdb", "-D", str(data), "-U", "mlflow", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
     subprocess.run(initdb, cwd="/", check=True, stdout=subprocess.DEVNULL, **user)
-    settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "fsync=off"]
+    settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", f"fsync={'on' if fsync else 'off'}"]
     command = [f"{programs}/postgres", "-D", str(data), *(word for setting in settings for word in ("-c", setting))]
     server = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **user)
     try:

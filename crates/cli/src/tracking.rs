@@ -3,7 +3,8 @@
 use crate::failure::Usage;
 use crate::settings::Settings;
 use anmok_protocol::{Run, RunFilter, RunOrder, ViewType};
-use anmok_tracking::{ArtifactOptions, ExperimentQuery, LogOptions, RunQuery, RunStore, StoreOptions, uri};
+use anmok_tracking::delivery::sync::experiment_named;
+use anmok_tracking::{ArtifactOptions, ExperimentQuery, LogOptions, RunQuery, RunStore, ServerOptions, StoreOptions, uri};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -12,15 +13,22 @@ const SHORTEST_PREFIX: usize = 4;
 
 /// Opens the store of the settings.
 pub fn open(settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
-    open_uri(&settings.tracking_uri, settings)
+    open_with(&settings.tracking_uri, settings, settings.connection.clone())
 }
 
-/// Opens another store with what the settings say of stores.
-pub fn open_uri(uri: &str, settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
+/// Opens a store for the log of runs. What fails there is tried again by way of the journal, for as long as it takes, and told:
+/// a client that tries for minutes by itself would only hide an outage, and hold up the end of a run.
+pub fn open_for_log(uri: &str, settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
+    let connection = &settings.connection;
+    open_with(uri, settings, ServerOptions { max_retries: connection.max_retries.or(Some(1)), ..connection.clone() })
+}
+
+fn open_with(uri: &str, settings: &Settings, server: ServerOptions) -> anyhow::Result<Arc<dyn RunStore>> {
     let options = StoreOptions {
         durability: settings.durability,
         artifact_root: Some(settings.default_artifact_root.clone()),
         artifacts: ArtifactOptions { destination: None, s3: settings.s3.clone() },
+        server,
         ..StoreOptions::default()
     };
     let store = anmok_tracking::open(uri, &options)?;
@@ -49,6 +57,27 @@ pub fn experiments(store: &dyn RunStore) -> anyhow::Result<Vec<anmok_protocol::E
             None => return Ok(all),
         }
     }
+}
+
+/// The experiment that a new run belongs to: MLflow's rules for MLFLOW_EXPERIMENT_NAME and MLFLOW_EXPERIMENT_ID.
+pub fn experiment_of(store: &dyn RunStore, settings: &Settings) -> anyhow::Result<String> {
+    let Some(id) = &settings.experiment_id else { return named(store, &settings.experiment_name) };
+    let experiment = store
+        .experiment(id)?
+        .ok_or_else(|| Usage(format!("there is no experiment with the id {id} (experiment_id, MLFLOW_EXPERIMENT_ID)")))?;
+    // The default name is no choice of anybody's.
+    if settings.experiment_name != Settings::default().experiment_name && settings.experiment_name != experiment.name {
+        let message = format!(
+            "experiment_id = {id} (MLFLOW_EXPERIMENT_ID) is the experiment {:?}, and experiment_name = {:?} another one: unset one of them",
+            experiment.name, settings.experiment_name
+        );
+        return Err(Usage(message).into());
+    }
+    Ok(experiment.experiment_id)
+}
+
+fn named(store: &dyn RunStore, name: &str) -> anyhow::Result<String> {
+    experiment_named(store, name).with_context(|| format!("the experiment {name:?} cannot be made"))
 }
 
 /// Runs of all active experiments that match `filter`, the one that was started last first, at most `most`.

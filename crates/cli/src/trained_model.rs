@@ -4,7 +4,7 @@ use crate::commands::{Given, Surroundings};
 use crate::failure::Usage;
 use crate::settings::flags::{Flags, Sections};
 use crate::settings::{
-    Resolved, Section, Settings, dataset, machine, model, output, outside_recipe, storage, tracking as tracking_section,
+    Resolved, Section, Settings, connection, dataset, machine, model, output, outside_recipe, storage, tracking as tracking_section,
 };
 use crate::tracking;
 use crate::training::results::{MODEL, RECIPE};
@@ -51,8 +51,15 @@ pub struct TrainedModel {
 pub struct OfTrainedModel;
 
 impl Sections for OfTrainedModel {
-    const SECTIONS: &'static [&'static Section] =
-        &[&model::SECTION, &dataset::SECTION, &machine::SECTION, &storage::SECTION, &tracking_section::SECTION, &output::SECTION];
+    const SECTIONS: &'static [&'static Section] = &[
+        &model::SECTION,
+        &dataset::SECTION,
+        &machine::SECTION,
+        &storage::SECTION,
+        &tracking_section::SECTION,
+        &connection::SECTION,
+        &output::SECTION,
+    ];
 }
 
 impl Which {

@@ -95,6 +95,13 @@ macro_rules! routes {
             pub fn name(self) -> &'static str {
                 match self { $(Self::$endpoint => stringify!($endpoint)),+ }
             }
+
+            /// The route that a client takes: the first of its rows.
+            pub fn route(self) -> &'static Route {
+                match self { $(Self::$endpoint => const { &[$(Route {
+                    endpoint: Endpoint::$endpoint, method: Method::$method, place: Place::$place, path: $path,
+                }),+][0] }),+ }
+            }
         }
 
         /// All routes.

@@ -180,3 +180,22 @@ proptest! {
         drop(from_query::<GetMetricHistoryBulkInterval>(pairs));
     }
 }
+
+#[test]
+fn a_client_writes_what_a_server_reads() {
+    let update = UpdateRun { run_id: "r".into(), status: Some(RunStatus::Killed), end_time: Some(5), ..UpdateRun::default() };
+    assert_eq!(serde_json::to_value(&update).unwrap(), json!({ "run_id": "r", "status": "KILLED", "end_time": 5 }));
+    assert_eq!(from_json::<UpdateRun>(&serde_json::to_vec(&update).unwrap()).unwrap(), update);
+    let search = SearchRuns { experiment_ids: vec!["1".into(), "2".into()], max_results: Some(7), ..SearchRuns::default() };
+    let pairs = anmok_protocol::messages::to_query(&search).unwrap();
+    assert_eq!(pairs.len(), 3, "{pairs:?}");
+    assert_eq!(from_query::<SearchRuns>(pairs).unwrap(), search);
+}
+
+#[test]
+fn every_endpoint_has_its_first_row_as_its_route() {
+    for row in ROUTES {
+        let first = ROUTES.iter().find(|route| route.endpoint == row.endpoint);
+        assert_eq!(Some(row.endpoint.route()), first);
+    }
+}

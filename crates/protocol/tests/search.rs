@@ -40,6 +40,27 @@ fn an_empty_filter_lets_everything_through() {
 }
 
 #[test]
+fn every_kind_of_clause_is_written_as_it_is_read() {
+    let check = |text: &str| {
+        let filter = RunFilter::parse(text).unwrap();
+        assert_eq!(RunFilter::parse(&filter.to_text().unwrap()).unwrap(), filter, "{text}");
+    };
+    check("metrics.`val/accuracy` >= 0.5 and metrics.\"a`b\" < -1e999 and metrics.loss != 1e-300");
+    check("params.a = \"it's\" and tags.`mlflow.source.name` ILIKE '%한%' and params.b is null and tags.c is not null");
+    check("run_id IN ('a', \"b'\") and status != 'FINISHED' and start_time > 1700000000000 and end_time <= 5");
+    check("datasets.context NOT IN ('train') and dataset.name LIKE 'C%' and dataset.digest = 'x' and user_id = 'u' and run_name = 'n'");
+    let text = "experiment_id IN ('1', '2') and name LIKE 'a%' and creation_time >= 5 and last_update_time < 9 and tags.t = 'x'";
+    let filter = ExperimentFilter::parse(text).unwrap();
+    assert_eq!(ExperimentFilter::parse(&filter.to_text().unwrap()).unwrap(), filter);
+    for text in ["metrics.`a b` DESC", "params.x ASC", "tags.y ASC", "start_time DESC", "status ASC"] {
+        let order = RunOrder::parse(text).unwrap();
+        assert_eq!(RunOrder::parse(&order.to_text().unwrap()).unwrap(), order, "{text}");
+    }
+    let both = RunFilter { clauses: vec![Clause::Tag { key: "a".into(), test: TextTest::Equal("'x\"".into()) }] };
+    assert!(both.to_text().unwrap_err().message.contains("cannot hold the text"));
+}
+
+#[test]
 fn a_field_can_be_ordered_by_only_once() {
     assert_eq!(RunOrder::parse_all(&["metrics.a", "metrics.b DESC"]).unwrap().len(), 2);
     let error = RunOrder::parse_all(&["start_time", "created DESC"]).unwrap_err();
@@ -119,6 +140,19 @@ proptest! {
     #[test]
     fn any_shreds_are_answered(text in shreds()) {
         answered(&text)?;
+    }
+
+    #[test]
+    fn what_is_read_is_written_so_that_it_is_read_the_same(text in shreds()) {
+        if let Ok(filter) = RunFilter::parse(&text) && let Ok(written) = filter.to_text() {
+            prop_assert_eq!(RunFilter::parse(&written), Ok(filter), "{}", written);
+        }
+        if let Ok(filter) = ExperimentFilter::parse(&text) && let Ok(written) = filter.to_text() {
+            prop_assert_eq!(ExperimentFilter::parse(&written), Ok(filter), "{}", written);
+        }
+        if let Ok(order) = RunOrder::parse(&text) && let Ok(written) = order.to_text() {
+            prop_assert_eq!(RunOrder::parse(&written), Ok(order), "{}", written);
+        }
     }
 
     #[test]

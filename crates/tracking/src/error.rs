@@ -47,6 +47,30 @@ pub enum TrackingError {
         path: PathBuf,
     },
 
+    /// A setting of the tracking server's client cannot be used.
+    #[error("{name} cannot be used: {why}")]
+    Setting {
+        /// The variable.
+        name: String,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+
+    /// A tracking server did not answer, or not as one does.
+    #[error("{doing}: {server} {detail}; {remedy}")]
+    Server {
+        /// What was being done.
+        doing: &'static str,
+        /// Its address.
+        server: String,
+        /// What it did.
+        detail: String,
+        /// What can be done about it.
+        remedy: &'static str,
+        /// Whether it may be over the next time.
+        can_pass: bool,
+    },
+
     /// The database's server is away or too busy. Nothing is wrong with the request.
     #[error("{doing}: {database} cannot answer at the moment ({detail}); it is tried again with the next request")]
     Unavailable {
@@ -194,7 +218,9 @@ impl TrackingError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(error) => error.code,
-            Self::Locked { .. } | Self::Unavailable { .. } | Self::DiskFull { .. } => ErrorCode::TemporarilyUnavailable,
+            Self::Locked { .. } | Self::Unavailable { .. } | Self::DiskFull { .. } | Self::Server { can_pass: true, .. } => {
+                ErrorCode::TemporarilyUnavailable
+            }
             _ => ErrorCode::InternalError,
         }
     }

@@ -9,15 +9,19 @@
 //! - [`uri`]: `MLFLOW_TRACKING_URI` as MLflow's users write it; [`open`]
 //! - `sql`: the statements, in our own schema, and the trait on top of them
 //! - `sqlite`, `postgres`: the two databases
+//! - `http`: a tracking server, ours or the official one
 //! - [`artifact`]: a run's files
+//! - [`archive`]: a run as a folder, from one store to another
 //! - [`writer`]: one run's log, which neither blocks nor loses
 //! - [`journal`]: its log on this machine's disk
 //! - [`delivery`]: from the journal to a store, while the run is under way or later
 //! - [`error`]: what can go wrong, each with what to do
 
+pub mod archive;
 pub mod artifact;
 pub mod delivery;
 pub mod error;
+mod http;
 pub mod journal;
 mod postgres;
 pub mod registry;
@@ -32,6 +36,7 @@ pub mod writer;
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
 pub use delivery::offline::offline_run;
 pub use error::TrackingError;
+pub use http::options::{MultipartOptions, ProxyOptions, ServerOptions};
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
 pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, now_ms};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};

@@ -7,29 +7,37 @@ use std::time::Duration;
 use crate::Store;
 use crate::artifact::ArtifactOptions;
 use crate::error::TrackingError;
+use crate::http::HttpStore;
+use crate::http::options::ServerOptions;
 use crate::store::RunStore;
 use crate::{postgres, sqlite};
 
-/// Opens the store that a tracking URI names.
+/// Opens the store that a tracking URI names. A server is not asked yet.
 ///
 /// # Errors
-/// A URI that this build cannot serve, with what to write instead; whatever keeps the database from opening.
+/// A URI that this build cannot serve, with what to write instead; whatever keeps the database from opening; settings of a
+/// server's client that cannot be used.
 pub fn open(uri: &str, options: &StoreOptions) -> Result<Box<dyn RunStore>, TrackingError> {
-    let store: Box<dyn RunStore> = open_store(uri, options)?;
-    Ok(store)
+    match uri.parse()? {
+        StoreUri::Http(uri) => Ok(Box::new(HttpStore::new(&uri, options)?)),
+        StoreUri::Sqlite(_) | StoreUri::Postgres(_) => {
+            let store: Box<dyn RunStore> = open_store(uri, options)?;
+            Ok(store)
+        }
+    }
 }
 
 /// Opens the database that a tracking URI names, with all that a server needs of it.
 ///
 /// # Errors
-/// As [`open`].
+/// As [`open`]; a URI of another server.
 pub fn open_store(uri: &str, options: &StoreOptions) -> Result<Box<dyn Store>, TrackingError> {
     match uri.parse()? {
         StoreUri::Sqlite(path) => Ok(Box::new(sqlite::open(&path, options)?)),
         StoreUri::Postgres(uri) => Ok(Box::new(postgres::open(&uri, options)?)),
         StoreUri::Http(_) => Err(TrackingError::Uri {
             uri: without_password(uri),
-            why: "tracking to a server is not part of this build; it supports sqlite:///relative/path.db, sqlite:////absolute/path.db and \
+            why: "a server cannot stand on another server; write sqlite:///relative/path.db, sqlite:////absolute/path.db or \
                   postgresql://user:password@host/database"
                 .into(),
         }),
@@ -61,6 +69,8 @@ pub struct StoreOptions {
     pub artifact_root: Option<String>,
     /// How artifacts other than local folders are reached.
     pub artifacts: ArtifactOptions,
+    /// How a tracking server is reached.
+    pub server: ServerOptions,
 }
 
 impl Default for StoreOptions {
@@ -71,6 +81,7 @@ impl Default for StoreOptions {
             connections: 16,
             artifact_root: None,
             artifacts: ArtifactOptions::default(),
+            server: ServerOptions::default(),
         }
     }
 }
@@ -243,9 +254,9 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_this_build_lacks_names_those_it_has() {
-        let error = open("http://u:secret@localhost:5000/x", &StoreOptions::default()).err().expect("it is refused").to_string();
-        assert!(error.contains("is not part of this build; it supports sqlite:///"), "{error}");
+    fn a_server_cannot_stand_on_another_server() {
+        let error = open_store("http://u:secret@localhost:5000/x", &StoreOptions::default()).err().expect("it is refused").to_string();
+        assert!(error.contains("cannot stand on another server; write sqlite:///"), "{error}");
         assert!(!error.contains("secret") && error.contains("u:***@"), "{error}");
     }
 }

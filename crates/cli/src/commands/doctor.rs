@@ -3,7 +3,7 @@
 use super::{Given, Surroundings};
 use crate::machine;
 use crate::settings::flags::{Flags, Sections};
-use crate::settings::{Section, Settings, machine as machine_section, output, storage, tracking, without_password};
+use crate::settings::{Section, Settings, connection, machine as machine_section, output, storage, tracking, without_password};
 use crate::terminal::style::Style;
 use crate::terminal::units;
 use crate::terminal::{print, print_json};
@@ -29,7 +29,8 @@ pub struct Doctor {
 struct OfDoctor;
 
 impl Sections for OfDoctor {
-    const SECTIONS: &'static [&'static Section] = &[&machine_section::SECTION, &storage::SECTION, &tracking::SECTION, &output::SECTION];
+    const SECTIONS: &'static [&'static Section] =
+        &[&machine_section::SECTION, &storage::SECTION, &tracking::SECTION, &connection::SECTION, &output::SECTION];
 }
 
 /// How a finding is meant.

@@ -18,6 +18,7 @@ use crate::settings::env_file::EnvFile;
 use crate::settings::recipe_file::RecipeFile;
 use crate::settings::resolve::{Inputs, resolve};
 use crate::settings::{Problems, Resolved, Section};
+use anmok_tracking::{ProxyOptions, ServerOptions};
 use anmok_train::Recipe;
 use clap::{Parser, Subcommand};
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ enum Command {
     Data(data::Data),
     /// What can be said about the networks: list, summary
     Model(model::Model),
-    /// What has been recorded: list, show, compare
+    /// What has been recorded: list, show, compare, export, import
     Runs(runs::Runs),
     /// Deliver to the tracking store what killed or offline runs have left on this machine
     #[command(after_help = sync::EXAMPLES)]
@@ -130,6 +131,26 @@ impl Surroundings {
         all.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
+    /// The first of these variables that is set, in the environment or else in `.env`.
+    fn variable(&self, names: &[&str]) -> Option<String> {
+        let file = self.env_file.as_ref().map(|file| &file.variables);
+        let places = [Some(&self.environment), file];
+        let found = |name: &str, place: &BTreeMap<String, String>| place.get(name).filter(|value| !value.is_empty()).cloned();
+        places.into_iter().flatten().find_map(|place| names.iter().find_map(|name| found(name, place)))
+    }
+
+    /// What is needed to reach a tracking server and is no setting: see [`crate::settings::connection`].
+    fn add_credentials(&self, connection: &mut ServerOptions) {
+        connection.username = self.variable(&["MLFLOW_TRACKING_USERNAME"]);
+        connection.password = self.variable(&["MLFLOW_TRACKING_PASSWORD"]);
+        connection.token = self.variable(&["MLFLOW_TRACKING_TOKEN"]);
+        connection.proxies = ProxyOptions {
+            https: self.variable(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            http: self.variable(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+            no_proxy: self.variable(&["no_proxy", "NO_PROXY"]).unwrap_or_default(),
+        };
+    }
+
     /// The settings of `sections`.
     pub fn resolve(&self, sections: &[&'static Section], given: Given<'_>) -> Result<Resolved, Problems> {
         // A recipe that cannot be read does not hide what is wrong with the other places.
@@ -146,6 +167,7 @@ impl Surroundings {
         match resolve(&inputs) {
             Ok(mut resolved) if problems.is_empty() => {
                 resolved.settings.s3.variables = self.aws_variables();
+                self.add_credentials(&mut resolved.settings.connection);
                 resolved.warnings.extend(self.env_file.iter().flat_map(EnvFile::suspects));
                 Ok(resolved)
             }

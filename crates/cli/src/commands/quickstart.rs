@@ -3,7 +3,7 @@
 use super::{Given, Surroundings, train};
 use crate::settings::flags::{Flags, Sections};
 use crate::settings::recipe_file::BUILT_IN;
-use crate::settings::{Section, machine, monitoring, output, storage, tracking};
+use crate::settings::{Section, connection, machine, monitoring, output, storage, tracking};
 use crate::terminal::print;
 use crate::terminal::style::Style;
 use crate::training;
@@ -26,7 +26,7 @@ struct OfQuickstart;
 
 impl Sections for OfQuickstart {
     const SECTIONS: &'static [&'static Section] =
-        &[&machine::SECTION, &storage::SECTION, &tracking::SECTION, &monitoring::SECTION, &output::SECTION];
+        &[&machine::SECTION, &storage::SECTION, &tracking::SECTION, &connection::SECTION, &monitoring::SECTION, &output::SECTION];
 }
 
 impl Quickstart {

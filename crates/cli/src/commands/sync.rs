@@ -3,7 +3,7 @@
 use super::{Given, Surroundings};
 use crate::failure::Usage;
 use crate::settings::flags::{Flags, Sections};
-use crate::settings::{Section, Settings, Source, output, storage, tracking as tracking_section};
+use crate::settings::{Section, Settings, Source, connection, output, storage, tracking as tracking_section};
 use crate::terminal::{print, print_json, progress};
 use crate::{journal_events, liveness, logging, tracking};
 use anmok_tracking::delivery::sync::{Left, NotSynced, Synced, sync};
@@ -43,7 +43,8 @@ pub struct Sync {
 struct OfSync;
 
 impl Sections for OfSync {
-    const SECTIONS: &'static [&'static Section] = &[&tracking_section::SECTION, &storage::OF_RECORDS, &output::SECTION];
+    const SECTIONS: &'static [&'static Section] =
+        &[&tracking_section::SECTION, &connection::SECTION, &storage::OF_RECORDS, &output::SECTION];
 }
 
 /// What became of one journal.
@@ -143,7 +144,7 @@ impl Stores<'_> {
             Ok(error) => error,
             Err(error) => TrackingError::Uri { uri: to.into(), why: format!("{error:#}") },
         };
-        let store = tracking::open_uri(uri, self.settings).map_err(failed)?;
+        let store = tracking::open_for_log(uri, self.settings).map_err(failed)?;
         self.open.insert(to.to_owned(), store.clone());
         Ok(store)
     }

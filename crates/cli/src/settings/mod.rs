@@ -5,13 +5,14 @@
 //! [`Settings::default`] holds. Precedence: flag, environment variable, named recipe, `.env`, default.
 //!
 //! - [`model`], [`dataset`], [`augmentation`], [`optimization`], [`run`]: the sections that make up a recipe
-//! - [`machine`], [`storage`], [`tracking`], [`server`], [`monitoring`], [`output`]: the rest
+//! - [`machine`], [`storage`], [`tracking`], [`connection`], [`server`], [`monitoring`], [`output`]: the rest
 //! - [`value`]: the kinds of values
 //! - [`flags`]: the flags of a subcommand, made from its sections
 //! - [`env_file`], [`recipe_file`]: the two files that hold settings
 //! - [`resolve`]: the precedence, and all problems at once
 
 pub mod augmentation;
+pub mod connection;
 pub mod dataset;
 pub mod env_file;
 pub mod flags;
@@ -54,7 +55,10 @@ pub struct Settings {
     pub default_artifact_root: String,
     pub s3: anmok_tracking::S3Options,
     pub durability: anmok_tracking::Durability,
+    /// How a tracking server is reached, with the credentials, which are no settings.
+    pub connection: anmok_tracking::ServerOptions,
     pub experiment_name: String,
+    pub experiment_id: Option<String>,
     pub run_name: Option<String>,
     /// Whether a run is only journalled.
     pub offline: bool,
@@ -62,6 +66,8 @@ pub struct Settings {
     pub system_metrics: bool,
     /// Seconds.
     pub system_metrics_interval: u64,
+    /// A run that somebody else has made, to be trained in.
+    pub run_id: Option<String>,
     /// Where the live figures of a training run are served to Prometheus.
     pub metrics_addr: Option<SocketAddr>,
     pub log_format: output::LogFormat,
@@ -86,12 +92,15 @@ impl Default for Settings {
             default_artifact_root: "artifacts".into(),
             s3: anmok_tracking::S3Options::default(),
             durability: anmok_tracking::Durability::Normal,
+            connection: anmok_tracking::ServerOptions::default(),
             experiment_name: "Default".into(),
+            experiment_id: None,
             run_name: None,
             offline: false,
             param_drift: tracking::ParamDrift::Record,
             system_metrics: false,
             system_metrics_interval: 10,
+            run_id: None,
             metrics_addr: None,
             log_format: output::LogFormat::Human,
             log_level: output::LogLevel::Info,
@@ -170,6 +179,8 @@ pub const SECTIONS: &[&Section] = &[
     &machine::SECTION,
     &storage::SECTION,
     &tracking::SECTION,
+    &tracking::OF_TRAINING,
+    &connection::SECTION,
     &server::SECTION,
     &monitoring::SECTION,
     &output::SECTION,

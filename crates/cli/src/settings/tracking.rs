@@ -48,7 +48,7 @@ pub const SECTION: Section = Section {
     settings: &[
         setting(
             "tracking_uri",
-            "Where runs are recorded: sqlite:///FILE",
+            "Where runs are recorded: sqlite:///FILE, postgresql://HOST/DATABASE, or a server's http(s)://HOST:PORT",
             &Text { field: |s| &mut s.tracking_uri, noun: "URI", what: "a URI such as sqlite:///anmok.db" },
         )
         .with_variables(&["MLFLOW_TRACKING_URI"]),
@@ -62,6 +62,12 @@ pub const SECTION: Section = Section {
             &Text { field: |s| &mut s.experiment_name, noun: "NAME", what: "a name" },
         )
         .with_variables(&["MLFLOW_EXPERIMENT_NAME", "EXPERIMENT_NAME"]),
+        setting(
+            "experiment_id",
+            "Experiment that a new run belongs to, by its id",
+            &Optional { field: |s| &mut s.experiment_id, kind: Kind::Text, noun: "ID", what: "an id", absent: "the name counts" },
+        )
+        .with_variables(&["MLFLOW_EXPERIMENT_ID"]),
         setting(
             "run_name",
             "Name of a new run",
@@ -89,4 +95,16 @@ pub const SECTION: Section = Section {
         setting("system_metrics_interval", "Seconds between two samples of them", &Whole { field: |s| &mut s.system_metrics_interval })
             .with_variables(&["MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"]),
     ],
+};
+
+/// Beside [`SECTION`], for training alone: other commands mean by `--run-id` the run that they look at.
+pub const OF_TRAINING: Section = Section {
+    title: "A run made elsewhere",
+    of_recipe: false,
+    settings: &[setting(
+        "run_id",
+        "Train in this run, which was made elsewhere and has nothing logged to it yet",
+        &Optional { field: |s| &mut s.run_id, kind: Kind::Text, noun: "RUN", what: "a run's id", absent: "a new run is made" },
+    )
+    .with_variables(&["MLFLOW_RUN_ID"])],
 };

@@ -6,6 +6,7 @@
 use super::{Settings, nearest};
 use serde_json::{Value as Json, json};
 use std::str::FromStr;
+use std::time::Duration;
 
 /// The type that a recipe file must use for a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,32 @@ impl Value for Real {
 
     fn get(&self, settings: &mut Settings) -> Json {
         json!(*(self.field)(settings))
+    }
+}
+
+/// A length of time, in seconds.
+pub struct Seconds {
+    pub field: fn(&mut Settings) -> &mut Duration,
+}
+
+impl Value for Seconds {
+    fn kind(&self) -> Kind {
+        Kind::Real
+    }
+
+    fn allowed(&self) -> String {
+        "a number of seconds".to_owned()
+    }
+
+    fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
+        let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        *(self.field)(settings) = seconds.ok_or_else(|| format!("must be {}", self.allowed()))?;
+        Ok(())
+    }
+
+    fn get(&self, settings: &mut Settings) -> Json {
+        let time = *(self.field)(settings);
+        if time.subsec_nanos() == 0 { json!(time.as_secs()) } else { json!(time.as_secs_f64()) }
     }
 }
 

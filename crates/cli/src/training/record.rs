@@ -6,10 +6,9 @@ use crate::settings::{Settings, without_password};
 use crate::{liveness, tracking};
 use anmok_protocol::{Batch, Run, RunStatus, RunTag};
 use anmok_tracking::delivery::superseded::ATTEMPT_TAG;
-use anmok_tracking::delivery::sync::experiment_named;
 use anmok_tracking::journal::{Birth, folder};
 use anmok_tracking::{LogOptions, NewRun, RunStore, RunUpdate, RunWriter, now_ms, offline_run};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
@@ -46,6 +45,9 @@ impl Record {
         let mut tags = provenance::tags(command);
         tags.push(RunTag::new(ATTEMPT_TAG, "1"));
         tags.extend(Process::this().map(|process| process.tag()));
+        if let (Some(run_id), Some(store)) = (&settings.run_id, &self.store) {
+            return given_run(store.as_ref(), run_id, tags);
+        }
         let mut new = NewRun {
             experiment_id: String::new(),
             run_name: settings.run_name.clone(),
@@ -56,8 +58,7 @@ impl Record {
         Ok(match &self.store {
             None => offline_run(&new)?,
             Some(store) => {
-                new.experiment_id = experiment_named(store.as_ref(), &settings.experiment_name)
-                    .with_context(|| format!("the experiment {:?} cannot be made", settings.experiment_name))?;
+                new.experiment_id = tracking::experiment_of(store.as_ref(), settings)?;
                 store.create_run(&new)?
             }
         })
@@ -101,6 +102,22 @@ impl Record {
     }
 }
 
+/// A run that was made elsewhere (a scheduler, `mlflow run`), taken over.
+fn given_run(store: &dyn RunStore, run_id: &str, tags: Vec<RunTag>) -> anyhow::Result<Run> {
+    let run =
+        store.run(run_id)?.with_context(|| format!("there is no run {run_id} (run_id, MLFLOW_RUN_ID): unset it to make a new run"))?;
+    if !run.data.metrics.is_empty() {
+        bail!(
+            "run {run_id} (run_id, MLFLOW_RUN_ID) has metrics already: go on with it by --resume {run_id}, or unset it to make a new run"
+        );
+    }
+    // Who made the run may have said better where it comes from.
+    let tags = tags.into_iter().filter(|tag| run.data.tag(&tag.key).is_none()).collect();
+    store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
+    store.update_run(run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
+    store.run(run_id)?.with_context(|| format!("run {run_id} has gone"))
+}
+
 /// One sitting of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
@@ -127,7 +144,7 @@ impl Attempt {
 
 /// The store, once it has answered. `None`: the user wants to go on offline.
 fn reachable(settings: &Settings) -> anyhow::Result<Option<Arc<dyn RunStore>>> {
-    let opened = tracking::open(settings).and_then(|store| {
+    let opened = tracking::open_for_log(&settings.tracking_uri, settings).and_then(|store| {
         store.experiment(anmok_protocol::DEFAULT_EXPERIMENT_ID)?;
         Ok(store)
     });

@@ -6,6 +6,8 @@
 //! - `resuming`: signals, kill -9, and going on
 //! - `syncing`: runs without a tracking store, and what is delivered later
 //! - `bad_input`: what must be refused, with its message
+//! - `server_faults`: the tracking server when things break
+//! - `tracking_server`: runs on a tracking server, and what is wrong with its address
 //! - `bench`: benchmarks, but for the speed
 
 // The tests look at PATH, to start programs.
@@ -15,6 +17,8 @@ mod bad_input;
 mod bench;
 mod resuming;
 mod sandbox;
+mod server_faults;
 mod settings;
 mod syncing;
+mod tracking_server;
 mod training;

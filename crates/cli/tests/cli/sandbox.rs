@@ -1,5 +1,6 @@
 //! A folder for one test, and the program in it without the user's environment.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -130,4 +131,47 @@ impl Drop for Sandbox {
 /// Waits for a program that was started.
 pub fn wait(child: Child) -> Said {
     Said::from(child.wait_with_output().expect("the program ends"))
+}
+
+/// The real server on a free port; it is killed with its value.
+pub struct Server {
+    pub child: Child,
+    pub url: String,
+}
+
+impl Server {
+    pub fn start(sandbox: &Sandbox, arguments: &str) -> Self {
+        let mut command = sandbox.command(env!("CARGO_BIN_EXE_anmok"));
+        command.args("server --port 0".split(' ')).args(arguments.split_whitespace());
+        Self::of(command)
+    }
+
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the server starts");
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let mut said = String::new();
+        let url = loop {
+            let begin = said.len();
+            assert_ne!(log.read_line(&mut said).expect("its log"), 0, "it ended early: {said}");
+            if let Some((_, rest)) = said[begin..].split_once("listening at ") {
+                break rest.split(',').next().unwrap().to_owned();
+            }
+        };
+        // A pipe that nobody reads would stop the server once it is full.
+        std::thread::spawn(move || log.read_to_end(&mut vec![]));
+        Self { child, url }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! A request is read from JSON ([`from_json`]) or from a query string ([`from_query`]), as leniently as MLflow's server reads
 //! it: unknown fields are ignored, null is unset, integers and doubles may be text. What is wrong is said in MLflow's words.
+//! A client writes it as JSON, or with [`to_query`]; what is unset or empty is left out, as in proto3 JSON.
 //! A parameter that stands in the path of a route (`{model_id}`) is in no message.
 
 pub mod artifacts;
@@ -15,9 +16,11 @@ mod read;
 pub mod registered_models;
 pub mod runs;
 pub mod webhooks;
+mod write;
 
 pub use parameter::{Kind, Parameter};
 pub use read::{from_json, from_query};
+pub use write::to_query;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -47,7 +50,7 @@ macro_rules! request {
 
     (@next [$(#[$doc:meta])* $name:ident] [$($field:tt)*] [$($parameter:expr,)*] [$($required:ident)*] [$(($id:ident $uuid:ident))?]) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(default)]
         pub struct $name { $($field)* }
 
@@ -72,62 +75,62 @@ macro_rules! request {
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* run, $($rest:tt)*) => {
         $crate::messages::request!(@next $head [$($field)*
             /// The run.
-            #[serde(deserialize_with = "crate::json::text")]
+            #[serde(deserialize_with = "crate::json::text", skip_serializing_if = "String::is_empty")]
             pub run_id: String,
             /// The run, under its older name.
-            #[serde(deserialize_with = "crate::json::text")]
+            #[serde(deserialize_with = "crate::json::text", skip_serializing_if = "String::is_empty")]
             pub run_uuid: String,
         ] [$($parameter)* $crate::messages::Parameter::required("run_id", $crate::messages::Kind::Text),] $required [(run_id run_uuid)] $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] [$($required:tt)*] $run:tt $(#[$doc:meta])* $name:ident: required, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::text")] pub $name: String,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::text", skip_serializing_if = "String::is_empty")] pub $name: String,]
             [$($parameter)* $crate::messages::Parameter::required(stringify!($name), $crate::messages::Kind::Text),]
             [$($required)* $name] $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] [$($required:tt)*] $run:tt $(#[$doc:meta])* $name:ident: required_list<$item:ty>, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list")] pub $name: Vec<$item>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list", skip_serializing_if = "Vec::is_empty")] pub $name: Vec<$item>,]
             [$($parameter)* $crate::messages::Parameter::required(stringify!($name), $crate::messages::Kind::List),]
             [$($required)* $name] $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] [$($required:tt)*] $run:tt $(#[$doc:meta])* $name:ident: required_texts, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list")] pub $name: Vec<String>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list", skip_serializing_if = "Vec::is_empty")] pub $name: Vec<String>,]
             [$($parameter)* $crate::messages::Parameter::required(stringify!($name), $crate::messages::Kind::Texts),]
             [$($required)* $name] $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* $name:ident: text, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::optional_text")] pub $name: Option<String>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::optional_text", skip_serializing_if = "Option::is_none")] pub $name: Option<String>,]
             [$($parameter)* $crate::messages::Parameter::optional(stringify!($name), $crate::messages::Kind::Text),] $required $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* $name:ident: verbatim, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* pub $name: Option<String>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<String>,]
             [$($parameter)* $crate::messages::Parameter::optional(stringify!($name), $crate::messages::Kind::Text),] $required $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* $name:ident: value, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::text")] pub $name: String,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::text", skip_serializing_if = "String::is_empty")] pub $name: String,]
             [$($parameter)* $crate::messages::Parameter::optional(stringify!($name), $crate::messages::Kind::Text),] $required $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* $name:ident: texts, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list")] pub $name: Vec<String>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list", skip_serializing_if = "Vec::is_empty")] pub $name: Vec<String>,]
             [$($parameter)* $crate::messages::Parameter::optional(stringify!($name), $crate::messages::Kind::Texts),] $required $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* $name:ident: list<$item:ty>, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list")] pub $name: Vec<$item>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list", skip_serializing_if = "Vec::is_empty")] pub $name: Vec<$item>,]
             [$($parameter)* $crate::messages::Parameter::optional(stringify!($name), $crate::messages::Kind::List),] $required $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* $name:ident: entries<$item:ty>[$($key:literal)+], $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list")] pub $name: Vec<$item>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::list", skip_serializing_if = "Vec::is_empty")] pub $name: Vec<$item>,]
             [$($parameter)* $crate::messages::Parameter::optional(stringify!($name), $crate::messages::Kind::Entries(&[$($key),+])),] $required $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* $name:ident: integer, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::optional_int64")] pub $name: Option<i64>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(deserialize_with = "crate::json::optional_int64", skip_serializing_if = "Option::is_none")] pub $name: Option<i64>,]
             [$($parameter)* $crate::messages::Parameter::optional(stringify!($name), $crate::messages::Kind::Integer),] $required $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* $name:ident: boolean, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* pub $name: Option<bool>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<bool>,]
             [$($parameter)* $crate::messages::Parameter::optional(stringify!($name), $crate::messages::Kind::Boolean),] $required $run $($rest)*);
     };
     (@next $head:tt [$($field:tt)*] [$($parameter:tt)*] $required:tt $run:tt $(#[$doc:meta])* $name:ident: one<$item:ty>, $($rest:tt)*) => {
-        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* pub $name: Option<$item>,]
+        $crate::messages::request!(@next $head [$($field)* $(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<$item>,]
             [$($parameter)* $crate::messages::Parameter::optional(stringify!($name), $crate::messages::Kind::Any),] $required $run $($rest)*);
     };
 }

@@ -24,6 +24,7 @@ mod registered_models;
 mod runs;
 mod token;
 mod value;
+mod write;
 
 pub use experiments::{ExperimentClause, ExperimentFilter, ExperimentOrder, ExperimentOrderField, ExperimentTime};
 pub use logged_models::{LoggedModelClause, LoggedModelFilter, LoggedModelOrder, LoggedModelOrderField, LoggedModelText, LoggedModelTime};

@@ -89,6 +89,11 @@ fn after_name(tokens: &[Token], position: usize) -> bool {
     })
 }
 
+/// Whether a text, quotes included, is one quoted text and nothing more.
+pub(super) fn is_one_text(written: &str) -> bool {
+    quoted(written, 0).is_ok_and(|length| length == written.len())
+}
+
 /// The length of a quoted text, quotes included.
 fn quoted(text: &str, position: usize) -> Result<usize, SearchError> {
     let quote = text.as_bytes()[position] as char;

@@ -26,6 +26,7 @@ use bytes::Bytes;
 use self::folder::{Folder, FolderUpload};
 use self::objects::{Bucket, ObjectUpload};
 use crate::error::TrackingError;
+use crate::http::Proxied;
 pub use objects::{Objects, PresignedMethod};
 pub use options::{ArtifactOptions, S3Options};
 pub use transfer::{ByteRange, ByteStream, Download, NoDownload};
@@ -92,6 +93,7 @@ pub struct ArtifactStore(Kind);
 enum Kind {
     Folder(Folder),
     Objects(Objects),
+    Proxied(Proxied),
 }
 
 impl ArtifactStore {
@@ -108,11 +110,17 @@ impl ArtifactStore {
         Self(Kind::Folder(Folder::new(root.to_path_buf())))
     }
 
+    /// Files that a server keeps for its clients.
+    pub(crate) fn proxied(files: Proxied) -> Self {
+        Self(Kind::Proxied(files))
+    }
+
     /// The files below one of this store's folders.
     pub fn below(&self, folder: &ArtifactPath) -> Self {
         Self(match &self.0 {
             Kind::Folder(root) => Kind::Folder(root.below(folder)),
             Kind::Objects(root) => Kind::Objects(root.below(folder)),
+            Kind::Proxied(root) => Kind::Proxied(root.below(folder)),
         })
     }
 
@@ -122,10 +130,11 @@ impl ArtifactStore {
     /// A file that cannot be read, a folder that cannot be written, a full disk, a way out of the folder through a link, a
     /// bucket that refuses or does not answer.
     pub fn put_file(&self, path: &ArtifactPath, file: &Path) -> Result<(), TrackingError> {
-        let mut source = std::fs::File::open(file).map_err(|error| TrackingError::io("reading the artifact", file, error))?;
+        let open = || std::fs::File::open(file).map_err(|error| TrackingError::io("reading the artifact", file, error));
         match &self.0 {
-            Kind::Folder(folder) => folder.put(path, &mut source),
-            Kind::Objects(objects) => objects.put(path, &mut source, file),
+            Kind::Folder(folder) => folder.put(path, &mut open()?),
+            Kind::Objects(objects) => objects.put(path, &mut open()?, file),
+            Kind::Proxied(files) => files.put_file(path, file),
         }
     }
 
@@ -137,6 +146,7 @@ impl ArtifactStore {
         match &self.0 {
             Kind::Folder(folder) => folder.put(path, &mut bytes),
             Kind::Objects(objects) => objects.put(path, &mut bytes, Path::new(path.as_str())),
+            Kind::Proxied(files) => files.put_bytes(path, bytes),
         }
     }
 
@@ -148,6 +158,7 @@ impl ArtifactStore {
         match &self.0 {
             Kind::Folder(folder) => folder.open_file(path),
             Kind::Objects(objects) => objects.open_file(path),
+            Kind::Proxied(files) => files.open_file(path),
         }
     }
 
@@ -173,6 +184,7 @@ impl ArtifactStore {
         match &self.0 {
             Kind::Folder(root) => root.list(folder),
             Kind::Objects(root) => root.list(folder),
+            Kind::Proxied(root) => root.list(folder),
         }
     }
 
@@ -184,6 +196,7 @@ impl ArtifactStore {
         match &self.0 {
             Kind::Folder(root) => root.delete(path),
             Kind::Objects(root) => root.delete(path),
+            Kind::Proxied(root) => root.delete(path),
         }
     }
 
@@ -191,7 +204,7 @@ impl ArtifactStore {
     pub fn local_path(&self, path: &ArtifactPath) -> Option<PathBuf> {
         match &self.0 {
             Kind::Folder(folder) => Some(folder.place(path)),
-            Kind::Objects(_) => None,
+            Kind::Objects(_) | Kind::Proxied(_) => None,
         }
     }
 
@@ -199,7 +212,7 @@ impl ArtifactStore {
     pub fn local_root(&self) -> Option<&Path> {
         match &self.0 {
             Kind::Folder(folder) => Some(folder.root()),
-            Kind::Objects(_) => None,
+            Kind::Objects(_) | Kind::Proxied(_) => None,
         }
     }
 
@@ -219,6 +232,7 @@ impl ArtifactStore {
         match &self.0 {
             Kind::Folder(folder) => folder.download(path, range).await,
             Kind::Objects(objects) => objects.download(path, range).await,
+            Kind::Proxied(files) => Err(served_twice(files).into()),
         }
     }
 
@@ -230,16 +244,23 @@ impl ArtifactStore {
         Ok(Upload(match &self.0 {
             Kind::Folder(folder) => Writing::Folder(folder.upload(path).await?),
             Kind::Objects(objects) => Writing::Objects(Box::new(objects.upload(path))),
+            Kind::Proxied(files) => return Err(served_twice(files)),
         }))
     }
 
     /// The bucket, for what only buckets can do; `None` for a folder.
     pub fn objects(&self) -> Option<&Objects> {
         match &self.0 {
-            Kind::Folder(_) => None,
+            Kind::Folder(_) | Kind::Proxied(_) => None,
             Kind::Objects(objects) => Some(objects),
         }
     }
+}
+
+/// A server does not stand on another one: a chain of proxies would be as slow as all of them, for nothing.
+fn served_twice(files: &Proxied) -> TrackingError {
+    let why = "a server cannot serve what another server keeps; let clients ask that one, or give the folder or bucket itself".into();
+    TrackingError::ArtifactLocation { uri: format!("{files:?}"), why }
 }
 
 /// A file on its way in. It appears, whole, when it is finished; dropped before, it never existed.

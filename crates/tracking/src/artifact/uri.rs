@@ -62,21 +62,29 @@ pub(crate) fn local_folder(location: &str) -> Result<Option<PathBuf>, TrackingEr
 /// The path within a server's artifacts that a `mlflow-artifacts:` URI names, or an HTTP URL of the proxy's; decoded,
 /// without slashes around it. `None` for a URI of another kind.
 pub(super) fn proxied_path(uri: &str) -> Result<Option<String>, TrackingError> {
+    // A server may be named; it is this one for whoever asks us.
+    Ok(proxied(uri)?.map(|(_, path)| path))
+}
+
+/// The same, with the server if the URI names one: `host:port`, or with a scheme in front where the URI has it.
+pub(crate) fn proxied(uri: &str) -> Result<Option<(Option<String>, String)>, TrackingError> {
     let Some((scheme, rest)) = uri.split_once(':') else { return Ok(None) };
-    let path = match scheme.to_ascii_lowercase().as_str() {
+    let (server, path) = match scheme.to_ascii_lowercase().as_str() {
         "mlflow-artifacts" => match rest.strip_prefix("//") {
-            // A server may be named; it is this one for whoever asks us.
-            Some(rest) => rest.split_once('/').map_or("", |(_, path)| path),
-            None => rest,
+            Some(rest) => {
+                let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+                (Some(server.to_owned()).filter(|server| !server.is_empty()), path)
+            }
+            None => (None, rest),
         },
         "http" | "https" => match rest.split_once(PROXY_ROUTE) {
-            Some((_, path)) => path,
+            Some((server, path)) => (Some(format!("{scheme}:{server}")), path),
             None => return Ok(None),
         },
         _ => return Ok(None),
     };
     match percent_decode_str(path.trim_matches('/')).decode_utf8() {
-        Ok(path) => Ok(Some(path.into_owned())),
+        Ok(path) => Ok(Some((server, path.into_owned()))),
         Err(_) => Err(TrackingError::ArtifactLocation { uri: uri.into(), why: "its percent-encoded bytes are not UTF-8".into() }),
     }
 }

@@ -1,18 +1,19 @@
-//! `anmok runs list|show|compare`: what has been recorded.
+//! `anmok runs list|show|compare|export|import`: what has been recorded.
 
+mod carry;
 mod compare;
 mod list;
 mod show;
 
 use super::Surroundings;
 use crate::settings::flags::Sections;
-use crate::settings::{Section, output, storage, tracking as tracking_section};
+use crate::settings::{Section, connection, output, storage, tracking as tracking_section};
 use anmok_protocol::{Metric, Run, RunStatus};
 use anmok_tracking::{PageRequest, RunStore, now_ms};
 use clap::{Args, Subcommand};
 use std::time::Duration;
 
-/// What has been recorded: list, show, compare.
+/// What has been recorded: list, show, compare, export, import.
 #[derive(Debug, Args)]
 pub struct Runs {
     #[command(subcommand)]
@@ -30,13 +31,21 @@ enum RunsCommand {
     /// Print what two or more runs have in common and where they differ
     #[command(after_help = "Examples:\n  anmok runs compare 3f2a 91bc\n  anmok runs compare 3f2a 91bc --all")]
     Compare(compare::Compare),
+    /// Write runs into folders, with metrics and artifacts
+    #[command(
+        after_help = "Examples:\n  anmok runs export 3f2a 91bc --out carried\n  anmok runs import carried/* --tracking-uri http://127.0.0.1:5000"
+    )]
+    Export(carry::Export),
+    /// Make runs of folders that `anmok runs export` has written, in this or another store
+    Import(carry::Import),
 }
 
 #[derive(Debug)]
 struct OfRuns;
 
 impl Sections for OfRuns {
-    const SECTIONS: &'static [&'static Section] = &[&tracking_section::SECTION, &storage::OF_RECORDS, &output::SECTION];
+    const SECTIONS: &'static [&'static Section] =
+        &[&tracking_section::SECTION, &connection::SECTION, &storage::OF_RECORDS, &output::SECTION];
 }
 
 impl Runs {
@@ -45,6 +54,8 @@ impl Runs {
             RunsCommand::List(list) => list.run(surroundings),
             RunsCommand::Show(show) => show.run(surroundings),
             RunsCommand::Compare(compare) => compare.run(surroundings),
+            RunsCommand::Export(export) => export.run(surroundings),
+            RunsCommand::Import(import) => import.run(surroundings),
         }
     }
 }
