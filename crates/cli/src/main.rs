@@ -7,6 +7,9 @@
 //! - [`trained_model`]: a model that was trained before
 //! - [`tracking`], [`recorder`]: the store, and the training loop's record in it
 //! - [`database`]: a server's database, for what cares for it
+//! - [`journal_events`]: what a run's log tells the user
+//! - [`process`], [`liveness`]: whose a run is, and whether it is still alive
+//! - [`system_metrics`]: how busy this machine is
 //! - [`machine`]: what this computer is
 //! - [`signals`], [`metrics_endpoint`], [`failure`]: how a run is stopped, watched, and how it fails
 
@@ -16,12 +19,16 @@
 mod commands;
 mod database;
 mod failure;
+mod journal_events;
+mod liveness;
 mod logging;
 mod machine;
 mod metrics_endpoint;
+mod process;
 mod recorder;
 mod settings;
 mod signals;
+mod system_metrics;
 mod terminal;
 mod tracking;
 mod trained_model;

@@ -1,7 +1,8 @@
 //! The training loop's record, kept by the tracking store: joins [`RunLog`] with [`RunWriter`].
 
 use anmok_protocol::{DATASET_CONTEXT_TAG, Dataset, DatasetInput, InputTag, RunStatus};
-use anmok_tracking::RunWriter;
+use anmok_tracking::writer::{Closed, SideEntrance};
+use anmok_tracking::{RunWriter, TrackingError};
 use anmok_train::run_log::{DatasetRecord, RunLog, RunLogError};
 use std::path::Path;
 
@@ -21,8 +22,33 @@ impl Recorder {
         self.writer.cpu_seconds()
     }
 
-    /// Stores everything and ends the run.
-    pub fn finish(self, status: RunStatus) -> Result<(), anmok_tracking::TrackingError> {
+    /// Tags of the run.
+    pub fn tags(&mut self, tags: &[(String, String)]) {
+        self.writer.tags(tags);
+    }
+
+    /// The first step of metrics whose names begin so.
+    pub fn next_step(&self, prefix: &str) -> i64 {
+        self.writer.next_step(prefix)
+    }
+
+    /// For metrics of another thread.
+    pub fn side_entrance(&self) -> SideEntrance {
+        self.writer.side_entrance()
+    }
+
+    /// As [`RunLog::artifact`], for a file that is written to afterwards.
+    pub fn growing_artifact(&mut self, path: &str, file: &Path) {
+        self.writer.changing_artifact(path, file);
+    }
+
+    /// Delivers everything, as far as the store takes it.
+    pub fn close(self) -> Result<Closed, TrackingError> {
+        self.writer.close()
+    }
+
+    /// Delivers everything, as far as the store takes it, and ends the run.
+    pub fn finish(self, status: RunStatus) -> Result<Closed, TrackingError> {
         self.writer.finish(status)
     }
 }

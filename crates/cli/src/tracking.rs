@@ -3,7 +3,8 @@
 use crate::failure::Usage;
 use crate::settings::Settings;
 use anmok_protocol::{Run, RunFilter, RunOrder, ViewType};
-use anmok_tracking::{ArtifactOptions, ExperimentQuery, NewExperiment, RunQuery, RunStore, StoreOptions};
+use anmok_tracking::delivery::sync::experiment_named;
+use anmok_tracking::{ArtifactOptions, ExperimentQuery, LogOptions, RunQuery, RunStore, ServerOptions, StoreOptions, uri};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -12,15 +13,36 @@ const SHORTEST_PREFIX: usize = 4;
 
 /// Opens the store of the settings.
 pub fn open(settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
+    open_with(&settings.tracking_uri, settings, settings.connection.clone())
+}
+
+/// Opens a store for the log of runs. What fails there is tried again by way of the journal, for as long as it takes, and told:
+/// a client that tries for minutes by itself would only hide an outage, and hold up the end of a run.
+pub fn open_for_log(uri: &str, settings: &Settings) -> anyhow::Result<Arc<dyn RunStore>> {
+    let connection = &settings.connection;
+    open_with(uri, settings, ServerOptions { max_retries: connection.max_retries.or(Some(1)), ..connection.clone() })
+}
+
+fn open_with(uri: &str, settings: &Settings, server: ServerOptions) -> anyhow::Result<Arc<dyn RunStore>> {
     let options = StoreOptions {
         durability: settings.durability,
         artifact_root: Some(settings.default_artifact_root.clone()),
         artifacts: ArtifactOptions { destination: None, s3: settings.s3.clone() },
-        server: settings.connection.clone(),
+        server,
         ..StoreOptions::default()
     };
-    let store = anmok_tracking::open(&settings.tracking_uri, &options)?;
+    let store = anmok_tracking::open(uri, &options)?;
     Ok(Arc::from(store))
+}
+
+/// How runs are logged: by way of the journal.
+pub fn log_options(settings: &Settings) -> LogOptions {
+    LogOptions {
+        journals: settings.journal_dir.clone(),
+        tracking_uri: uri::identity(&settings.tracking_uri),
+        listener: crate::journal_events::listener(),
+        heartbeat: false,
+    }
 }
 
 /// Every active experiment.
@@ -39,7 +61,7 @@ pub fn experiments(store: &dyn RunStore) -> anyhow::Result<Vec<anmok_protocol::E
 
 /// The experiment that a new run belongs to: MLflow's rules for MLFLOW_EXPERIMENT_NAME and MLFLOW_EXPERIMENT_ID.
 pub fn experiment_of(store: &dyn RunStore, settings: &Settings) -> anyhow::Result<String> {
-    let Some(id) = &settings.experiment_id else { return experiment_id(store, &settings.experiment_name) };
+    let Some(id) = &settings.experiment_id else { return named(store, &settings.experiment_name) };
     let experiment = store
         .experiment(id)?
         .ok_or_else(|| Usage(format!("there is no experiment with the id {id} (experiment_id, MLFLOW_EXPERIMENT_ID)")))?;
@@ -54,20 +76,8 @@ pub fn experiment_of(store: &dyn RunStore, settings: &Settings) -> anyhow::Resul
     Ok(experiment.experiment_id)
 }
 
-/// The id of the experiment of this name, which is made if it does not exist.
-pub fn experiment_id(store: &dyn RunStore, name: &str) -> anyhow::Result<String> {
-    if let Some(experiment) = store.experiment_by_name(name)? {
-        return Ok(experiment.experiment_id);
-    }
-    let made = store.create_experiment(&NewExperiment { name: name.to_owned(), ..NewExperiment::default() });
-    match made {
-        Ok(id) => Ok(id),
-        // Another process may have made it in the meantime.
-        Err(e) => match store.experiment_by_name(name)? {
-            Some(experiment) => Ok(experiment.experiment_id),
-            None => Err(e).with_context(|| format!("the experiment {name:?} cannot be made")),
-        },
-    }
+fn named(store: &dyn RunStore, name: &str) -> anyhow::Result<String> {
+    experiment_named(store, name).with_context(|| format!("the experiment {name:?} cannot be made"))
 }
 
 /// Runs of all active experiments that match `filter`, the one that was started last first, at most `most`.

@@ -218,6 +218,15 @@ pub enum TrackingError {
         detail: String,
     },
 
+    /// A run's journal on this machine cannot be used.
+    #[error("the journal {} cannot be used: {why}; it was left as it is", path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+
     /// The system gave no random bytes or no thread.
     #[error("{doing}: {detail}")]
     System {
@@ -239,21 +248,6 @@ impl TrackingError {
             }
             _ => ErrorCode::InternalError,
         }
-    }
-
-    /// Whether the same write may succeed later, without another program or setting: the rest stays as it is.
-    pub(crate) fn can_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::Unavailable { .. }
-                | Self::Server { can_pass: true, .. }
-                | Self::Locked { .. }
-                | Self::ReadOnly { .. }
-                | Self::DiskFull { .. }
-                | Self::Database { .. }
-                | Self::Io { .. }
-                | Self::ArtifactsUnavailable { .. }
-        )
     }
 
     /// A file's failure; a full disk is told apart.

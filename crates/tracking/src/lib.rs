@@ -15,14 +15,18 @@
 //! - `http`: a tracking server, ours or the official one
 //! - [`artifact`]: a run's files
 //! - [`archive`]: a run as a folder, from one store to another
-//! - [`writer`]: one run's non-blocking log
+//! - [`writer`]: one run's log, which neither blocks nor loses
+//! - [`journal`]: its log on this machine's disk
+//! - [`delivery`]: from the journal to a store, while the run is under way or later
 //! - [`error`]: what can go wrong, each with what to do
 
 pub mod accounts;
 pub mod archive;
 pub mod artifact;
+pub mod delivery;
 pub mod error;
 mod http;
+pub mod journal;
 pub mod maintenance;
 mod postgres;
 pub mod registry;
@@ -37,6 +41,7 @@ pub mod writer;
 
 pub use accounts::{Account, AccountKey, AccountStore, AccountToken, NewToken, NewUser};
 pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
+pub use delivery::offline::offline_run;
 pub use error::TrackingError;
 pub use http::options::{MultipartOptions, ProxyOptions, ServerOptions};
 pub use maintenance::{
@@ -48,7 +53,7 @@ pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQu
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
 pub use uri::{Durability, StoreOptions, StoreUri, open, open_store, schema_version};
 pub use webhooks::{NewWebhook, StoredWebhook, WebhookStore, WebhookUpdate};
-pub use writer::RunWriter;
+pub use writer::{LogOptions, RunWriter};
 
 /// A store that a whole server can stand on: runs, logged models, the registry, users, webhooks, and the care of it all.
 pub trait Store: TrackingStore + ModelRegistry + AccountStore + WebhookStore + Maintenance {}

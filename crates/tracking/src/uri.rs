@@ -153,6 +153,25 @@ impl FromStr for StoreUri {
     }
 }
 
+/// What names a store wherever it is written down: no password, no user of a server, no path that depends on the working folder.
+/// Two URIs of one text are one store.
+pub fn identity(uri: &str) -> String {
+    match uri.parse() {
+        // A path that cannot be made absolute (there is no working folder) stays as it is.
+        Ok(StoreUri::Sqlite(path)) => format!("sqlite:///{}", std::path::absolute(&path).unwrap_or(path).display()),
+        Ok(StoreUri::Postgres(uri)) => without_password(&uri),
+        Ok(StoreUri::Http(uri)) => match uri.split_once("://") {
+            Some((scheme, rest)) => {
+                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+                format!("{scheme}://{host}{}", path.trim_end_matches('/'))
+            }
+            None => uri,
+        },
+        Err(_) => without_password(uri),
+    }
+}
+
 /// RFC 3986's scheme, of two letters at least (one letter is a Windows drive).
 pub(crate) fn is_scheme(text: &str) -> bool {
     text.len() >= 2
@@ -234,6 +253,20 @@ mod tests {
             ("sqlite:///anmok.db", "sqlite:///anmok.db"),
         ] {
             assert_eq!(without_password(uri), shown);
+        }
+    }
+
+    #[test]
+    fn a_stores_identity_holds_no_secret_and_no_working_folder() {
+        let here = std::path::absolute("anmok.db").unwrap();
+        for (uri, name) in [
+            ("sqlite:///anmok.db".to_string(), format!("sqlite:///{}", here.display())),
+            (format!("sqlite:///{}", here.display()), format!("sqlite:///{}", here.display())),
+            ("postgresql+psycopg2://u:secret@host/db".into(), "postgresql://u:***@host/db".into()),
+            ("http://u:secret@host:5000/".into(), "http://host:5000".into()),
+            ("https://host/mlflow/".into(), "https://host/mlflow".into()),
+        ] {
+            assert_eq!(identity(&uri), name, "{uri}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anmok_protocol::{ArtifactPath, Batch, Dataset, DatasetInput, InputTag, Metric, Param, RunInputs, RunTag};
 use anmok_tracking::{
     CollectEvent, CollectIds, CollectOutcome, CollectRequest, Collectable, Collected, NewExperiment, NewLoggedModel, NewModelVersion,
-    NewRegisteredModel, NewRun, PageRequest, Store, StoreOptions, open_store,
+    NewRegisteredModel, NewRun, NewUser, PageRequest, Store, StoreOptions, open_store,
 };
 
 /// A store with its artifacts in a folder.
@@ -114,7 +114,8 @@ impl Place {
     }
 
     fn experiment(&self, name: &str, location: Option<&Path>) -> String {
-        let new = NewExperiment { name: name.into(), artifact_location: location.map(|l| l.display().to_string()), tags: vec![], creator: None };
+        let new =
+            NewExperiment { name: name.into(), artifact_location: location.map(|l| l.display().to_string()), tags: vec![], creator: None };
         self.store.create_experiment(&new).unwrap()
     }
 }
@@ -146,7 +147,11 @@ fn what_is_deleted_goes_and_the_rest_stays_in_postgresql() {
 
 fn story(place: &Place) {
     let store = &place.store;
-    let [first, second] = ["first", "second"].map(|name| place.experiment(name, None));
+    let user = store.create_user(&NewUser { username: "maker".into(), password_hash: "hash".into(), is_admin: false }).unwrap();
+    let [first, second] = ["first", "second"].map(|name| {
+        let new = NewExperiment { name: name.into(), artifact_location: None, tags: vec![], creator: Some(user.id) };
+        store.create_experiment(&new).unwrap()
+    });
     let live = place.run(&first);
     let before = place.rows();
     let gone = place.run(&first);
@@ -191,6 +196,8 @@ fn story(place: &Place) {
     assert_eq!((store.experiment(&second).unwrap(), store.run(&inside).unwrap()), (None, None));
     assert!(!place.folder.path().join(format!("files/{second}")).exists());
     assert_eq!(place.rows(), before + 3);
+    let granted: Vec<String> = store.grants("maker").unwrap().into_iter().map(|grant| grant.resource).collect();
+    assert_eq!(granted, [first], "what was granted on it goes with it");
     // Its name is free again, and its number is not given again.
     assert_ne!(place.experiment("second", None), second);
 }

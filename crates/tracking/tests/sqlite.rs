@@ -1,12 +1,13 @@
 //! The SQLite file itself: whose it is, who else uses it, and what happens when it cannot be used.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anmok_protocol::{ArtifactPath, Batch, Dataset, DatasetInput, Metric, Param, RunStatus, RunTag};
-use anmok_tracking::{Durability, NewExperiment, NewRun, PageRequest, RunStore, RunWriter, StoreOptions, TrackingError, open};
+use anmok_tracking::{Durability, LogOptions, NewExperiment, NewRun, PageRequest, RunStore, RunWriter, StoreOptions, TrackingError, open};
 use rusqlite::Connection;
 
 #[test]
@@ -224,7 +225,7 @@ fn the_writer_never_waits_for_a_held_database() {
     let path = folder.path().join("anmok.db");
     let store: Arc<dyn RunStore> = Arc::from(new_store(&path));
     let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
-    let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
+    let mut writer = RunWriter::open(Arc::clone(&store), &run_id, &logging(folder.path())).unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let start = Instant::now();
@@ -244,7 +245,7 @@ fn the_writer_never_waits_for_a_held_database() {
     assert!(points[2999].timestamp - points[0].timestamp < 2000);
 }
 
-/// A lock held for longer than is waited fails the flushes, and nothing else: when it is gone, everything arrives.
+/// A lock that is held for longer than a delivery waits holds up nothing: a flush needs the journal alone.
 #[test]
 fn what_a_locked_database_kept_out_is_written_when_the_lock_is_gone() {
     let folder = tempfile::tempdir().unwrap();
@@ -253,8 +254,7 @@ fn what_a_locked_database_kept_out_is_written_when_the_lock_is_gone() {
     let store: Arc<dyn RunStore> = Arc::from(try_open(&path, &options).unwrap());
     let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
     let file = folder.path().join("log.txt");
-    fs::write(&file, "text").unwrap();
-    let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
+    let mut writer = RunWriter::open(Arc::clone(&store), &run_id, &logging(folder.path())).unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     writer.dataset(DatasetInput {
@@ -270,17 +270,19 @@ fn what_a_locked_database_kept_out_is_written_when_the_lock_is_gone() {
     });
     writer.params(&[("lr".into(), "1".into())]);
     for sitting in 0..3 {
-        // More than a batch holds, in messages that do not end where a batch does.
+        // More than a batch holds, in calls that do not end where a batch does.
         for step in 1 + 500 * sitting..=500 * (sitting + 1) {
             writer.metrics(step, &[("a", step as f64), ("b", 0.5), ("nan", f64::NAN)]);
         }
+        fs::write(&file, format!("sitting {sitting}")).unwrap();
         writer.artifact("log.txt", &file);
         writer.tags(&[("sitting".into(), sitting.to_string())]);
-        let error = writer.flush().unwrap_err();
-        assert!(matches!(error, TrackingError::Locked { .. }), "{error:?}");
+        writer.flush().unwrap();
+        fs::remove_file(&file).unwrap();
     }
+    assert_eq!(store.latest_metrics(&run_id).unwrap(), []);
     other.execute_batch("COMMIT").unwrap();
-    writer.flush().unwrap();
+    assert!(writer.finish(RunStatus::Finished).unwrap().pending.is_none());
     let run = store.run(&run_id).unwrap().unwrap();
     assert_eq!((run.data.param("lr"), run.data.tag("sitting"), run.inputs.dataset_inputs.len()), (Some("1"), Some("2"), 1));
     for key in ["a", "b", "nan"] {
@@ -290,40 +292,54 @@ fn what_a_locked_database_kept_out_is_written_when_the_lock_is_gone() {
         assert_eq!(steps, (1..=1500).collect::<Vec<_>>(), "{key}");
     }
     let artifacts = store.artifacts(&run.info.artifact_uri).unwrap();
-    assert!(artifacts.open_file(&ArtifactPath::parse("log.txt").unwrap()).unwrap().is_some());
-    writer.finish(RunStatus::Finished).unwrap();
+    let mut text = String::new();
+    artifacts.open_file(&ArtifactPath::parse("log.txt").unwrap()).unwrap().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "sitting 2");
+    assert_eq!(run.info.status, RunStatus::Finished);
+    assert_eq!(fs::read_dir(folder.path().join("journal")).unwrap().count(), 0, "a journal that is delivered is removed");
 }
 
-/// After a failure nothing later is stored: a resumed run, which skips what the store has, would never fill the gap.
+/// What can never be stored is told and recorded, and holds up nothing that comes after it.
 #[test]
-fn the_writer_stops_at_the_first_error_and_keeps_telling_it() {
+fn what_is_refused_does_not_hold_up_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn RunStore> = Arc::from(new_store(&folder.path().join("anmok.db")));
     let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
-    let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
-    writer.metrics(1, &[("loss", 1.0)]);
-    writer.flush().unwrap();
-    writer.artifact("report.json", &folder.path().join("none.json"));
-    writer.metrics(2, &[("loss", 1.0)]);
-    let first = writer.flush().unwrap_err().to_string();
-    assert!(first.starts_with("reading the artifact ") && first.contains("none.json"), "{first}");
-    writer.metrics(3, &[("loss", 1.0)]);
-    assert_eq!(writer.flush().unwrap_err().to_string(), first);
-    assert_eq!(writer.finish(RunStatus::Failed).unwrap_err().to_string(), first);
-    let run = store.run(&run_id).unwrap().unwrap();
-    assert_eq!((run.info.status, run.data.metrics[0].step), (RunStatus::Failed, 1));
+    let open = || RunWriter::open(Arc::clone(&store), &run_id, &logging(folder.path()));
+    let mut writer = open().unwrap();
+    writer.params(&[("lr".into(), "1".into())]);
+    assert!(writer.close().unwrap().refused.is_empty());
 
-    let changed = |params: &[(String, String)]| {
-        let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
-        writer.params(params);
-        writer.flush()
-    };
-    changed(&[("lr".into(), "1".into())]).unwrap();
-    changed(&[("lr".into(), "1".into())]).unwrap();
-    assert!(changed(&[("lr".into(), "2".into())]).unwrap_err().to_string().contains("Changing param values is not allowed"));
+    let mut writer = open().unwrap();
+    writer.metrics(1, &[("loss", 1.0), ("a#b", 2.0), ("accuracy", 0.5)]);
+    writer.artifact("report.json", &folder.path().join("none.json"));
+    writer.params(&[("epochs".into(), "3".into()), ("lr".into(), "2".into())]);
+    writer.metrics(2, &[("loss", 0.5)]);
+    writer.flush().unwrap();
+    let closed = writer.finish(RunStatus::Finished).unwrap();
+    assert!(closed.pending.is_none());
+    let mut refused: Vec<String> = closed.refused.iter().map(|refusal| format!("{}: {}", refusal.what, refusal.why)).collect();
+    refused.sort();
+    let told = [
+        ("artifact report.json", "none.json"),
+        ("metric a#b at step 1 = 2", "Names may only"),
+        ("param lr = \"2\"", "Changing param values"),
+    ];
+    assert_eq!(refused.len(), told.len(), "{refused:?}");
+    for ((what, why), refused) in told.iter().zip(&refused) {
+        assert!(refused.starts_with(what) && refused.contains(why), "{refused}");
+    }
+    let run = store.run(&run_id).unwrap().unwrap();
+    assert_eq!((run.data.metric("loss"), run.data.metric("accuracy"), run.data.metrics.len()), (Some(0.5), Some(0.5), 2));
+    assert_eq!((run.data.param("lr"), run.data.param("epochs"), run.info.status), (Some("1"), Some("3"), RunStatus::Finished));
+    let list = store.artifacts(&run.info.artifact_uri).unwrap().open_file(&ArtifactPath::parse("logs/refused.jsonl").unwrap()).unwrap();
+    let mut text = String::new();
+    list.expect("the list is among the artifacts").read_to_string(&mut text).unwrap();
+    assert_eq!(text.lines().count(), 3, "{text}");
+
     store.delete_run(&run_id).unwrap();
-    assert!(RunWriter::open(Arc::clone(&store), &run_id).is_err());
-    assert!(RunWriter::open(Arc::clone(&store), "none").is_err());
+    assert!(open().is_err());
+    assert!(RunWriter::open(Arc::clone(&store), "none", &logging(folder.path())).is_err());
 }
 
 #[test]
@@ -333,18 +349,30 @@ fn a_dropped_writer_has_written_everything() {
     let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
     let file = folder.path().join("log.txt");
     fs::write(&file, "text").unwrap();
-    let mut writer = RunWriter::open(Arc::clone(&store), &run_id).unwrap();
+    let mut writer = RunWriter::open(Arc::clone(&store), &run_id, &logging(folder.path())).unwrap();
     let params: Vec<(String, String)> = (0..250).map(|number| (format!("p{number}"), "x".into())).collect();
     writer.params(&params);
     writer.params(&params);
     writer.tags(&params);
+    let long = [("note".to_string(), "값".repeat(9000))];
+    writer.params(&long);
+    writer.tags(&long);
     writer.artifact("logs/log.txt", &file);
     writer.metrics(1, &[("loss", f64::NAN)]);
     drop(writer);
     let run = store.run(&run_id).unwrap().unwrap();
-    assert_eq!((run.data.params.len(), run.data.tags.len(), run.data.metrics.len()), (250, 251, 1));
+    assert_eq!((run.data.params.len(), run.data.tags.len(), run.data.metrics.len()), (251, 252, 1));
+    assert_eq!(run.data.param("note").unwrap().chars().count(), 6000);
     let artifacts = store.artifacts(&run.info.artifact_uri).unwrap();
     assert!(artifacts.open_file(&ArtifactPath::parse("logs/log.txt").unwrap()).unwrap().is_some());
+    for kind in ["params", "tags"] {
+        let found = artifacts.list(Some(&ArtifactPath::parse(&format!("long_values/{kind}")).unwrap())).unwrap();
+        assert_eq!(found.iter().map(|file| file.file_size).collect::<Vec<_>>(), [Some(27_000)], "{kind}");
+    }
+}
+
+fn logging(folder: &Path) -> LogOptions {
+    LogOptions { journals: folder.join("journal"), tracking_uri: "sqlite".into(), listener: Arc::new(|_| ()), heartbeat: false }
 }
 
 fn try_open(path: &Path, options: &StoreOptions) -> Result<Box<dyn RunStore>, TrackingError> {

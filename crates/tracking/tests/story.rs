@@ -13,8 +13,8 @@ use anmok_protocol::{
 };
 use anmok_server::{Options, Shutdown};
 use anmok_tracking::{
-    ArtifactOptions, ExperimentQuery, NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, RunWriter, StoreOptions,
-    TrackingError, now_ms, open, open_store,
+    ArtifactOptions, ExperimentQuery, LogOptions, NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, RunWriter,
+    StoreOptions, TrackingError, now_ms, open, open_store,
 };
 
 #[test]
@@ -245,7 +245,9 @@ fn refusals(store: &dyn RunStore, run_id: &str) {
 fn second_day(store: &Arc<dyn RunStore>, run_id: &str) {
     let latest = store.latest_metrics(run_id).unwrap();
     assert_eq!(latest.iter().find(|point| point.key == "val/accuracy").map(|point| point.step), Some(3));
-    let mut writer = RunWriter::open(Arc::clone(store), run_id).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let options = LogOptions { journals: folder.path().into(), tracking_uri: "story".into(), listener: Arc::new(|_| ()), heartbeat: false };
+    let mut writer = RunWriter::open(Arc::clone(store), run_id, &options).unwrap();
     writer.params(&[("model_name".into(), "resnet18".into()), ("epochs".into(), "20".into())]);
     for step in 2..=2500 {
         writer.metrics(step, &[("val/accuracy", step as f64), ("images_per_second", 1.0)]);
@@ -253,6 +255,9 @@ fn second_day(store: &Arc<dyn RunStore>, run_id: &str) {
     writer.tags(&[("host".into(), "server".into())]);
     writer.dataset(dataset("CIFAR10", "0bad", "validation"));
     writer.flush().unwrap();
+    assert!(writer.cpu_seconds() > 0.0);
+    let closed = writer.finish(RunStatus::Finished).unwrap();
+    assert!(closed.pending.is_none() && closed.refused.is_empty(), "{closed:?}");
     let run = store.run(run_id).unwrap().unwrap();
     assert_eq!(
         (run.data.param("epochs"), run.data.tag("host"), run.data.metric("val/accuracy")),
@@ -267,8 +272,6 @@ fn second_day(store: &Arc<dyn RunStore>, run_id: &str) {
     };
     assert_eq!(steps("val/accuracy"), (1..=2500).collect::<Vec<_>>(), "each step once");
     assert_eq!(steps("images_per_second"), (2..=2500).collect::<Vec<_>>());
-    assert!(writer.cpu_seconds() > 0.0);
-    writer.finish(RunStatus::Finished).unwrap();
     let info = store.run(run_id).unwrap().unwrap().info;
     assert_eq!(info.status, RunStatus::Finished);
     assert!(info.end_time.is_some_and(|end| end >= info.start_time));

@@ -133,7 +133,7 @@ fn record(report: &EvaluationReport, model: &TrainedModel, run: &Run, data: &Spl
     let name = data.test.name().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     let run_id = &run.info.run_id;
     let store = tracking::open(settings)?;
-    let mut recorder = Recorder::new(RunWriter::open(store.clone(), run_id)?);
+    let mut recorder = Recorder::new(RunWriter::open(store.clone(), run_id, &tracking::log_options(settings))?);
     // Read after the writer has, which drops what is not above the steps that it found.
     let latest = store.latest_metrics(run_id)?;
     let after = |key: &str, more: u64| {
@@ -160,8 +160,16 @@ fn record(report: &EvaluationReport, model: &TrainedModel, run: &Run, data: &Spl
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         recorder.artifact(&format!("{folder}/{name}"), &path);
     }
-    recorder.flush()?;
+    let closed = recorder.close()?;
     std::fs::remove_dir_all(&staged).with_context(|| format!("cannot remove {}", staged.display()))?;
+    if let Some(refusal) = closed.refused.first() {
+        bail!("the evaluation could not be recorded wholly in run {run_id}: {} was refused: {}", refusal.what, refusal.why);
+    }
+    if let Some(pending) = closed.pending {
+        let why = pending.obstacle.map_or(String::new(), |error| format!(" ({error})"));
+        tracing::warn!("the evaluation waits in the journal{why}: `anmok sync {run_id}` delivers it");
+        return Ok(());
+    }
     tracing::info!("recorded in run {run_id} as eval_{name}_..., pictures under {folder}/ among its artifacts");
     Ok(())
 }

@@ -13,6 +13,7 @@ mod predict;
 mod quickstart;
 mod runs;
 mod server;
+mod sync;
 mod tokens;
 mod train;
 mod users;
@@ -72,6 +73,9 @@ enum Command {
     Model(model::Model),
     /// What has been recorded: list, show, compare, export, import
     Runs(runs::Runs),
+    /// Deliver to the tracking store what killed or offline runs have left on this machine
+    #[command(after_help = sync::EXAMPLES)]
+    Sync(sync::Sync),
     /// The tracking server: MLflow's API and web UI
     #[command(after_help = server::EXAMPLES)]
     Server(Box<server::Server>),
@@ -107,6 +111,7 @@ impl Cli {
             Command::Data(command) => command.run(&surroundings),
             Command::Model(command) => command.run(&surroundings),
             Command::Runs(command) => command.run(&surroundings),
+            Command::Sync(command) => command.run(&surroundings),
             Command::Server(command) => command.run(&surroundings),
             Command::Db(command) => command.run(&surroundings),
             Command::Gc(command) => command.run(&surroundings),

@@ -2,11 +2,11 @@
 
 use super::{Given, Surroundings};
 use crate::failure::Usage;
-use crate::logging;
 use crate::settings::flags::{Flags, Sections};
 use crate::settings::server::{AppName, ServerSettings};
 use crate::settings::{Resolved, Section, Source, output, server, tracking, without_password};
 use crate::signals::Stop;
+use crate::{liveness, logging};
 use anmok_protocol::host_policy::HostPolicy;
 use anmok_server::{Auth, Options, Security, Shutdown, Webhooks, password, webhook_key};
 use anmok_tracking::{ArtifactOptions, NewUser, Store, StoreOptions};
@@ -72,6 +72,7 @@ impl Server {
         let ui_bundle = settings.ui_bundle.as_deref().map(find_bundle).transpose()?;
         let store = open(&resolved)?;
         let auth = settings.app_name.map(|AppName::BasicAuth| first_administrator(settings, surroundings, &*store)).transpose()?;
+        liveness::watch(store.clone())?;
         let shutdown = Shutdown::default();
         let asked = shutdown.clone();
         Stop::on_signals_then("finishing what is under way", move || asked.ask())?;

@@ -19,7 +19,8 @@ Examples:
   anmok train --recipe mine.toml --learning-rate 0.01
   anmok train --dataset path/to/folder --image-size 64
   anmok train --limit-train 2000 --epochs 2          a quick trial
-  anmok train --resume latest                        go on after an interruption";
+  anmok train --resume latest                        go on after an interruption
+  anmok train --offline                              without the tracking store; `anmok sync` delivers the run later";
 
 /// Train a network, tracked as a run.
 #[derive(Debug, Args)]
@@ -110,7 +111,7 @@ pub fn check_checkpoint(finished: Finished) -> anyhow::Result<()> {
 }
 
 fn as_json(finished: &Finished) -> serde_json::Value {
-    let Finished { run, outcome, artifacts, cost } = finished;
+    let Finished { run, outcome, artifacts, cost, pending } = finished;
     json!({
         "run_id": run.info.run_id,
         "run_name": run.info.run_name,
@@ -124,6 +125,7 @@ fn as_json(finished: &Finished) -> serde_json::Value {
         "seconds": outcome.seconds,
         "cpu_seconds": cost.cpu_seconds,
         "tracking_cpu_seconds": cost.tracking_cpu_seconds,
+        "sync_pending": pending,
         "model": artifacts.model,
         "pictures": artifacts.pictures,
         "report": artifacts.report,

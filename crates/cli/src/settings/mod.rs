@@ -49,6 +49,8 @@ pub struct Settings {
     /// Where data files are fetched from instead of the official host: a URL or a folder.
     pub data_mirror: Option<String>,
     pub checkpoint_dir: PathBuf,
+    /// Where the journals of runs lie until they are delivered.
+    pub journal_dir: PathBuf,
     pub tracking_uri: String,
     pub default_artifact_root: String,
     pub s3: anmok_tracking::S3Options,
@@ -58,6 +60,12 @@ pub struct Settings {
     pub experiment_name: String,
     pub experiment_id: Option<String>,
     pub run_name: Option<String>,
+    /// Whether a run is only journalled.
+    pub offline: bool,
+    pub param_drift: tracking::ParamDrift,
+    pub system_metrics: bool,
+    /// Seconds.
+    pub system_metrics_interval: u64,
     /// A run that somebody else has made, to be trained in.
     pub run_id: Option<String>,
     /// Where the live figures of a training run are served to Prometheus.
@@ -79,6 +87,7 @@ impl Default for Settings {
             data_dir: "data".into(),
             data_mirror: None,
             checkpoint_dir: "checkpoints".into(),
+            journal_dir: ".anmok/journal".into(),
             tracking_uri: "sqlite:///anmok.db".into(),
             default_artifact_root: "artifacts".into(),
             s3: anmok_tracking::S3Options::default(),
@@ -87,6 +96,10 @@ impl Default for Settings {
             experiment_name: "Default".into(),
             experiment_id: None,
             run_name: None,
+            offline: false,
+            param_drift: tracking::ParamDrift::Record,
+            system_metrics: false,
+            system_metrics_interval: 10,
             run_id: None,
             metrics_addr: None,
             log_format: output::LogFormat::Human,

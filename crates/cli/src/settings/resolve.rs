@@ -173,6 +173,9 @@ impl Settings {
         if let Err(e) = anmok_data::DatasetName::parse(&self.recipe.dataset) {
             problems.push(("dataset", self.recipe.dataset.clone(), e.to_string()));
         }
+        if self.system_metrics_interval == 0 {
+            problems.push(("system_metrics_interval", "0".to_owned(), "must be at least 1 second".to_owned()));
+        }
         problems
     }
 }

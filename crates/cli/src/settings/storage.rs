@@ -1,7 +1,16 @@
 //! The folders that commands read and write.
 
 use super::value::{Kind, Optional, Text};
-use super::{Section, setting};
+use super::{Section, Setting, setting};
+
+const JOURNAL_DIR: Setting = setting(
+    "journal_dir",
+    "Folder for what is logged until the tracking store has it, one sub-folder per run",
+    &Text { field: |s| &mut s.journal_dir, noun: "FOLDER", what: "a folder" },
+);
+
+/// Those of [`SECTION`] that commands on recorded runs take as flags.
+pub const OF_RECORDS: Section = Section { title: "Files", of_recipe: false, settings: &[JOURNAL_DIR] };
 
 pub const SECTION: Section = Section {
     title: "Files",
@@ -28,5 +37,6 @@ pub const SECTION: Section = Section {
             "Folder for checkpoints, one sub-folder per run",
             &Text { field: |s| &mut s.checkpoint_dir, noun: "FOLDER", what: "a folder" },
         ),
+        JOURNAL_DIR,
     ],
 };

@@ -1,8 +1,17 @@
 //! Where runs are recorded, under MLflow's names.
 
-use super::value::{Kind, OneOf, Optional, Switch, Text};
+use super::value::{Kind, OneOf, Optional, Switch, Text, Whole};
 use super::{Section, Setting, setting};
 use anmok_tracking::Durability;
+
+/// What happens to parameters that a resumed run would have otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParamDrift {
+    /// They are noted as tags of the run.
+    Record,
+    /// The run does not go on.
+    Refuse,
+}
 
 const DEFAULT_ARTIFACT_ROOT: Setting = setting(
     "default_artifact_root",
@@ -65,6 +74,26 @@ pub const SECTION: Section = Section {
             &Optional { field: |s| &mut s.run_name, kind: Kind::Text, noun: "NAME", what: "a name", absent: "one is made up" },
         )
         .with_variables(&["MLFLOW_RUN_NAME"]),
+        setting(
+            "offline",
+            "Record runs in the journal alone, without a tracking store; `anmok sync` delivers them later",
+            &Switch { field: |s| &mut s.offline },
+        )
+        .with_variables(&["ANMOK_OFFLINE"]),
+        setting(
+            "param_drift",
+            "Parameters of a resumed run that are not what they were: record them as tags, or refuse to go on",
+            &OneOf { field: |s| &mut s.param_drift, names: &[("record", ParamDrift::Record), ("refuse", ParamDrift::Refuse)] },
+        )
+        .with_variables(&["ANMOK_PARAM_DRIFT"]),
+        setting(
+            "system_metrics",
+            "Log this machine's CPU, memory, disk and network use as metrics system/...",
+            &Switch { field: |s| &mut s.system_metrics },
+        )
+        .with_variables(&["MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"]),
+        setting("system_metrics_interval", "Seconds between two samples of them", &Whole { field: |s| &mut s.system_metrics_interval })
+            .with_variables(&["MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"]),
     ],
 };
 

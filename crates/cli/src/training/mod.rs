@@ -3,13 +3,17 @@
 //! Everything that can be refused is refused before the run exists: settings, data, network, memory, store. From then on
 //! whatever happens ends in the run's status: FINISHED, FAILED, or KILLED by a signal.
 //!
+//! - [`record`]: where a run is recorded
 //! - [`claim`]: one process trains a run
 //! - [`resume`]: the run to go on with, and its checkpoint
+//! - [`drift`]: parameters that a resumed run has otherwise
 //! - [`provenance`]: the tags that tell where a run came from
 //! - [`results`]: what a finished run leaves among its artifacts
 
 pub mod claim;
+mod drift;
 pub mod provenance;
+mod record;
 pub mod results;
 pub mod resume;
 
@@ -22,18 +26,18 @@ use crate::signals::Stop;
 use crate::terminal::progress::{self, TrainingProgress};
 use crate::terminal::style::Style;
 use crate::terminal::units;
-use crate::{machine, metrics_endpoint, tracking};
+use crate::{machine, metrics_endpoint, system_metrics};
 use anmok_data::Splits;
 use anmok_engine::Engine;
 use anmok_engine::native::{NativeEngine, NativeOptions};
-use anmok_protocol::{Batch, Run, RunStatus};
-use anmok_tracking::{NewRun, RunStore, RunUpdate, RunWriter, now_ms};
+use anmok_protocol::{Run, RunStatus};
+use anmok_tracking::writer::Closed;
 use anmok_train::checkpoint::{self, CheckpointError};
-use anmok_train::run_log::RunLog;
 use anmok_train::{Checkpoint, Ending, Job, LiveFigures, Outcome};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use claim::Claim;
 use indicatif::MultiProgress;
+use record::{Attempt, Record};
 use resume::Resumption;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -44,6 +48,8 @@ pub struct Finished {
     pub outcome: Outcome,
     pub artifacts: results::Places,
     pub cost: Cost,
+    /// Whether part of the record is still to be delivered.
+    pub pending: bool,
 }
 
 /// What is there before a run is.
@@ -52,7 +58,7 @@ struct Prepared<'a> {
     bars: MultiProgress,
     log_file: TrainingLog,
     stop: Stop,
-    store: Arc<dyn RunStore>,
+    record: Record,
     data: Splits,
     engine: Box<dyn Engine>,
     live: Arc<LiveFigures>,
@@ -64,6 +70,8 @@ struct Begun {
     claim: Claim,
     recorder: Recorder,
     resume: Option<Checkpoint>,
+    /// Samples until it is dropped.
+    system_metrics: Option<system_metrics::Sampler>,
 }
 
 /// Trains by `resolved`, as a new run or as the one that `resumption` names.
@@ -83,11 +91,14 @@ fn prepare<'a>(resolved: &'a Resolved, resumption: Option<&Resumption>) -> anyho
     resolved.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let stop = Stop::on_signals("stopping after this step, with a checkpoint")?;
 
-    let store = tracking::open(settings)?;
+    let record = Record::open(settings)?;
     let data = anmok_data::open(&settings.recipe.dataset, &settings.recipe.open_options(&settings.data_dir))?;
     let mut engine = engine(settings, &data)?;
     match resumption {
-        Some(resumption) => check_resumable(resumption, engine.as_ref(), &data, resolved)?,
+        Some(resumption) => {
+            check_resumable(resumption, engine.as_ref(), &data, resolved)?;
+            drift::check(resumption, settings)?;
+        }
         None => {
             let initial = settings.recipe.initial_weights(engine.graph())?;
             if !initial.replaced.is_empty() {
@@ -101,27 +112,35 @@ fn prepare<'a>(resolved: &'a Resolved, resumption: Option<&Resumption>) -> anyho
         let bound = metrics_endpoint::serve(address, live.clone())?;
         tracing::info!("metrics for Prometheus at http://{bound}/metrics");
     }
-    Ok(Prepared { settings, bars, log_file, stop, store, data, engine, live })
+    Ok(Prepared { settings, bars, log_file, stop, record, data, engine, live })
 }
 
 fn begin(prepared: &Prepared<'_>, resumption: Option<Resumption>, command: &str) -> anyhow::Result<Begun> {
-    let Prepared { settings, store, .. } = prepared;
+    let Prepared { settings, record, .. } = prepared;
     let (run, claim, resume) = match resumption {
         Some(Resumption { run, claim, checkpoint }) => {
-            store.update_run(&run.info.run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
+            record.take_up(&run, Attempt::after(&run, checkpoint.state.position.step))?;
             (run, claim, Some(checkpoint))
         }
         None => {
-            let run = new_run(store.as_ref(), settings, command)?;
+            let run = record.new_run(settings, command)?;
             let claim = Claim::take(&settings.checkpoint_dir.join(&run.info.run_id), &run.info.run_id);
-            (run.clone(), claim.inspect_err(|_| mark(store.as_ref(), &run.info.run_id, RunStatus::Failed))?, None)
+            (run.clone(), claim.inspect_err(|_| record.mark(&run.info.run_id, RunStatus::Failed))?, None)
         }
     };
-    let writer =
-        RunWriter::open(store.clone(), &run.info.run_id).inspect_err(|_| mark(store.as_ref(), &run.info.run_id, RunStatus::Failed))?;
-    let (store, run_id) = (store.clone(), run.info.run_id.clone());
-    prepared.stop.set_last_words(Some(Box::new(move || mark(store.as_ref(), &run_id, RunStatus::Killed))));
-    Ok(Begun { run, claim, recorder: Recorder::new(writer), resume })
+    let writer = record.writer(&run).inspect_err(|_| record.mark(&run.info.run_id, RunStatus::Failed))?;
+    let (last_record, run_id) = (record.clone(), run.info.run_id.clone());
+    prepared.stop.set_last_words(Some(Box::new(move || last_record.mark(&run_id, RunStatus::Killed))));
+    let mut recorder = Recorder::new(writer);
+    if let Some(checkpoint) = &resume {
+        recorder.tags(&drift::tags(&run, &settings.recipe));
+        // In the journal too, which must tell whether a later sitting has gone on since.
+        let attempt = Attempt::after(&run, checkpoint.state.position.step);
+        recorder.tags(&attempt.tags().into_iter().map(|tag| (tag.key, tag.value)).collect::<Vec<_>>());
+    }
+    let interval = settings.system_metrics.then(|| std::time::Duration::from_secs(settings.system_metrics_interval));
+    let system_metrics = interval.map(|interval| system_metrics::Sampler::start(&recorder, interval)).transpose()?;
+    Ok(Begun { run, claim, recorder, resume, system_metrics })
 }
 
 /// A panic as an error, so that it too ends in the run's status. What it may have left half-done is not used again: after
@@ -135,7 +154,7 @@ fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
 
 fn work(prepared: &mut Prepared<'_>, begun: &mut Begun) -> anyhow::Result<Outcome> {
     let Prepared { settings, bars, log_file, stop, data, engine, live, .. } = prepared;
-    let Begun { run, claim, recorder, resume } = begun;
+    let Begun { run, claim, recorder, resume, .. } = begun;
     log_file.copy_to(&claim.folder.join(results::LOG))?;
     results::save_recipe(&settings.recipe, &claim.folder, recorder)?;
     let mut progress = TrainingProgress::new(bars, Style::new(settings.color, &std::io::stderr()));
@@ -158,7 +177,8 @@ fn work(prepared: &mut Prepared<'_>, begun: &mut Begun) -> anyhow::Result<Outcom
 
 /// Ends the record with the status that fits, whatever happened.
 fn conclude(prepared: Prepared<'_>, begun: Begun, worked: anyhow::Result<Outcome>) -> anyhow::Result<Finished> {
-    let Begun { run, claim, mut recorder, .. } = begun;
+    let Begun { run, claim, mut recorder, system_metrics, .. } = begun;
+    drop(system_metrics);
     let (run_id, run_name) = (&run.info.run_id, &run.info.run_name);
     let worked = worked.map_err(|e| {
         let kept = claim.folder.join(checkpoint::LAST).exists();
@@ -172,19 +192,44 @@ fn conclude(prepared: Prepared<'_>, begun: Begun, worked: anyhow::Result<Outcome
         Err(_) => RunStatus::Failed,
     };
     let cost = worked.as_ref().ok().map(|outcome| Cost::now(outcome, &recorder));
-    recorder.artifact(&format!("logs/{}", results::LOG), &claim.folder.join(results::LOG));
+    recorder.growing_artifact(&format!("logs/{}", results::LOG), &claim.folder.join(results::LOG));
     let recorded = recorder.finish(status);
     prepared.stop.set_last_words(None);
     let (outcome, cost) = (worked?, cost.unwrap_or_default());
-    recorded
+    let closed = recorded
         .with_context(|| format!("the record of run {run_id} could not be completed; checkpoints are in {}", claim.folder.display()))?;
+    say_what_waits(&closed, run_id);
     if outcome.ending == Ending::Interrupted {
         let message = format!("run {run_name} ({run_id}) is stopped and its checkpoint saved\n  go on with: anmok train --resume {run_id}");
         return Err(Interrupted { signal: prepared.stop.signal().unwrap_or(signal_hook::consts::SIGTERM), message }.into());
     }
-    results::remove_staged(&claim.folder);
-    let artifacts = results::Places::of(prepared.store.as_ref(), &run)?;
-    Ok(Finished { run, outcome, artifacts, cost })
+    if let Some(refusal) = closed.refused.first() {
+        anyhow::bail!(
+            "run {run_name} ({run_id}) is finished, but {} of what it logged could not be stored, the first of it {}: {}; its results are in {}",
+            closed.refused.len(),
+            refusal.what,
+            refusal.why,
+            claim.folder.display()
+        );
+    }
+    let artifacts = match (&prepared.record.store, &closed.pending) {
+        (Some(store), None) => {
+            results::remove_staged(&claim.folder);
+            results::Places::of(store.as_ref(), &run)?
+        }
+        _ => results::Places::staged(&claim.folder),
+    };
+    Ok(Finished { run, outcome, artifacts, cost, pending: closed.pending.is_some() })
+}
+
+fn say_what_waits(closed: &Closed, run_id: &str) {
+    let Some(pending) = &closed.pending else { return };
+    let why = match &pending.obstacle {
+        Some(error) => format!("the tracking store could not take it ({error})"),
+        None if pending.artifacts > 0 => format!("{} artifacts could not be uploaded", pending.artifacts),
+        None => "the run was recorded offline".to_owned(),
+    };
+    tracing::warn!("part of the record waits in {}: {why}\n  deliver it with: anmok sync {run_id}", pending.folder.display());
 }
 
 /// The engine that trains, its weights still to be loaded.
@@ -219,50 +264,10 @@ fn check_resumable(resumption: &Resumption, engine: &dyn Engine, data: &Splits, 
     }
 }
 
-/// The run to train in: a new one, or the one that the settings name.
-fn new_run(store: &dyn RunStore, settings: &Settings, command: &str) -> anyhow::Result<Run> {
-    if let Some(run_id) = &settings.run_id {
-        return given_run(store, run_id, command);
-    }
-    let run = store.create_run(&NewRun {
-        experiment_id: tracking::experiment_of(store, settings)?,
-        run_name: settings.run_name.clone(),
-        user_id: provenance::user(),
-        start_time: now_ms(),
-        tags: provenance::tags(command),
-    })?;
-    Ok(run)
-}
-
-/// A run that was made elsewhere (a scheduler, `mlflow run`), taken over.
-fn given_run(store: &dyn RunStore, run_id: &str, command: &str) -> anyhow::Result<Run> {
-    let run =
-        store.run(run_id)?.with_context(|| format!("there is no run {run_id} (run_id, MLFLOW_RUN_ID): unset it to make a new run"))?;
-    if !run.data.metrics.is_empty() {
-        bail!(
-            "run {run_id} (run_id, MLFLOW_RUN_ID) has metrics already: go on with it by --resume {run_id}, or unset it to make a new run"
-        );
-    }
-    store.update_run(run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
-    // Who made the run may have said better where it comes from.
-    let tags = provenance::tags(command).into_iter().filter(|tag| run.data.tag(&tag.key).is_none()).collect();
-    store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
-    store.run(run_id)?.with_context(|| format!("run {run_id} has gone"))
-}
-
-/// Marks a run that could not even begin, or that is ended at once.
-fn mark(store: &dyn RunStore, run_id: &str, status: RunStatus) {
-    let ended = RunUpdate { status: Some(status), end_time: Some(now_ms()), ..RunUpdate::default() };
-    if let Err(e) = store.update_run(run_id, &ended) {
-        tracing::warn!("run {run_id} cannot be marked {status}: {e}");
-    }
-}
-
 fn say_what_begins(prepared: &Prepared<'_>, begun: &Begun) {
-    let Prepared { store, engine, data, .. } = prepared;
+    let Prepared { record, engine, data, .. } = prepared;
     let (info, graph, run) = (engine.info(), engine.graph(), &begun.run.info);
-    // A resumed run stays in its experiment, whatever the settings name.
-    let experiment = store.experiment(&run.experiment_id).ok().flatten().map_or_else(|| run.experiment_id.clone(), |found| found.name);
+    let experiment = record.experiment_of(&begun.run);
     tracing::info!(
         run_id = run.run_id,
         run_name = run.run_name,

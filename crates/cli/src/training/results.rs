@@ -45,6 +45,12 @@ impl Places {
         };
         Ok(Self { model: place(MODEL)?, model_torch: place(MODEL_TORCH)?, pictures: place(PICTURES)?, report: place(REPORT)? })
     }
+
+    /// Where they lie until the record has them.
+    pub fn staged(folder: &Path) -> Self {
+        let place = |path: &str| shortened(&folder.join(STAGED).join(path));
+        Self { model: place(MODEL), model_torch: place(MODEL_TORCH), pictures: place(PICTURES), report: place(REPORT) }
+    }
 }
 
 /// The path as seen from the current folder, where it lies below it.
@@ -61,7 +67,7 @@ pub fn save_recipe(recipe: &Recipe, folder: &Path, log: &mut dyn RunLog) -> anyh
     Ok(())
 }
 
-/// Writes models, report and pictures, and gives them to the record. Waits until they are stored.
+/// Writes models, report and pictures, and gives them to the record. Waits until they are safe.
 pub fn save(outcome: &Outcome, recipe: &Recipe, data: &Splits, folder: &Path, log: &mut dyn RunLog) -> anyhow::Result<()> {
     let staged = folder.join(STAGED);
     for sub_folder in ["model", PICTURES] {

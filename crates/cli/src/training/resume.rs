@@ -6,6 +6,9 @@ use crate::settings::Settings;
 use crate::tracking;
 use anmok_protocol::{ArtifactPath, Run, RunStatus};
 use anmok_tracking::RunStore;
+use anmok_tracking::delivery::offline::run_of_journal;
+use anmok_tracking::delivery::sync::{Left, SOURCE_RUN_TAG};
+use anmok_tracking::journal::Folder;
 use anmok_train::{Checkpoint, Recipe, checkpoint};
 use anyhow::{Context, bail};
 
@@ -25,21 +28,36 @@ pub struct Resumption {
 impl Resumption {
     /// Finds the run (`latest`: the last unfinished one that has a checkpoint), takes it for this process and loads its checkpoint.
     pub fn find(text: &str, settings: &Settings) -> anyhow::Result<Self> {
+        if settings.offline {
+            return Self::load(offline(text, settings)?, settings, None);
+        }
         let store = tracking::open(settings)?;
         let run = match text {
             "latest" => latest(store.as_ref(), settings)?,
             text => tracking::find_run(store.as_ref(), text, "")?,
         };
+        Self::load(run, settings, Some(store.as_ref()))
+    }
+
+    fn load(run: Run, settings: &Settings, store: Option<&dyn RunStore>) -> anyhow::Result<Self> {
         let run_id = &run.info.run_id;
         let claim = Claim::take(&settings.checkpoint_dir.join(run_id), run_id)?;
         let path = claim.folder.join(checkpoint::LAST);
-        if !path.exists() {
-            fetch(store.as_ref(), &run, &claim)?;
+        // A run that was begun offline has another id since it is in the store.
+        let earlier_id = run.data.tag(SOURCE_RUN_TAG);
+        let earlier = earlier_id.map(|id| settings.checkpoint_dir.join(id).join(checkpoint::LAST)).filter(|earlier| earlier.exists());
+        match (path.exists(), earlier, store) {
+            (true, _, _) => {}
+            (false, Some(earlier), _) => {
+                std::fs::copy(&earlier, &path).with_context(|| format!("cannot copy {}", earlier.display()))?;
+            }
+            (false, None, Some(store)) => fetch(store, &run, &claim)?,
+            (false, None, None) => bail!("run {run_id} has no checkpoint in {}: start a new run", claim.folder.display()),
         }
         let checkpoint = Checkpoint::load_file(&path).with_context(|| {
             format!("run {run_id} cannot go on; without {}, the copy among the run's artifacts is taken", path.display())
         })?;
-        if checkpoint.state.run_id != *run_id {
+        if checkpoint.state.run_id != *run_id && Some(checkpoint.state.run_id.as_str()) != earlier_id {
             bail!("{} is a checkpoint of run {}, not of {run_id}: it was left as it is", path.display(), checkpoint.state.run_id);
         }
         Ok(Self { run, checkpoint, claim })
@@ -61,6 +79,24 @@ impl Resumption {
         }
         Ok(())
     }
+}
+
+/// The run of a journal on this machine, by its id, the first digits of it, or its name; `latest` is the one begun last that
+/// has a checkpoint.
+fn offline(text: &str, settings: &Settings) -> anyhow::Result<Run> {
+    let mut runs = vec![];
+    for folder in Folder::list(&settings.journal_dir)? {
+        let left = Left::read(folder)?;
+        runs.extend(run_of_journal(&left.header, &left.contents));
+    }
+    runs.sort_by_key(|run| std::cmp::Reverse(run.info.start_time));
+    let meant = |run: &Run| match text {
+        "latest" => settings.checkpoint_dir.join(&run.info.run_id).join(checkpoint::LAST).exists(),
+        text => run.info.run_id.starts_with(text) || run.info.run_name == text,
+    };
+    runs.into_iter().find(meant).with_context(|| {
+        format!("no run in {} is meant by {text:?}: offline, only runs with a journal there can go on", settings.journal_dir.display())
+    })
 }
 
 /// The last unfinished run that can go on. One that was killed before its first checkpoint cannot, and must not stand before

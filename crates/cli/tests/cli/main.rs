@@ -4,6 +4,7 @@
 //! - `settings`: precedence, problems, exit codes, help
 //! - `training`: a run from its start to a prediction
 //! - `resuming`: signals, kill -9, and going on
+//! - `syncing`: runs without a tracking store, and what is delivered later
 //! - `bad_input`: what must be refused, with its message
 //! - `server_faults`: the tracking server when things break
 //! - `tracking_server`: runs on a tracking server, and what is wrong with its address
@@ -24,5 +25,6 @@ mod resuming;
 mod sandbox;
 mod server_faults;
 mod settings;
+mod syncing;
 mod tracking_server;
 mod training;

@@ -5,16 +5,16 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// A run long enough to be stopped in.
-const LONGER: &str = "--epochs 6 --seed 7 --checkpoint-every 1 --log-every 2";
+pub const LONGER: &str = "--epochs 6 --seed 7 --checkpoint-every 1 --log-every 2";
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     // The shell's own kill: the program of that name is missing on some machines.
     let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status().expect("sh");
     assert!(sent.success());
 }
 
 /// Waits until a file is there.
-fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub fn until(what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
         assert!(start.elapsed() < Duration::from_secs(120), "{what} has not come");
@@ -22,19 +22,19 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-fn first_checkpoint(sandbox: &Sandbox) {
+pub fn first_checkpoint(sandbox: &Sandbox) {
     until("a checkpoint", || {
         let runs = std::fs::read_dir(sandbox.path("checkpoints"));
         runs.is_ok_and(|mut runs| runs.any(|run| run.is_ok_and(|run| run.path().join("last.safetensors").exists())))
     });
 }
 
-fn model_of(sandbox: &Sandbox, run_id: &str) -> Vec<u8> {
+pub fn model_of(sandbox: &Sandbox, run_id: &str) -> Vec<u8> {
     sandbox.read(&format!("artifacts/0/{run_id}/artifacts/model/model.safetensors"))
 }
 
 /// Every metric that does not depend on the clock, as (key, step, value), from the database by way of `runs show`.
-fn points(sandbox: &Sandbox, run_id: &str) -> Vec<(String, i64, String)> {
+pub fn points(sandbox: &Sandbox, run_id: &str) -> Vec<(String, i64, String)> {
     let shown = sandbox.run(&format!("runs show {run_id} --json --history")).ok().json();
     let history = shown["history"].as_object().unwrap();
     let mut points = vec![];
@@ -53,7 +53,7 @@ fn uninterrupted() -> (Vec<u8>, Vec<(String, i64, String)>) {
     (model_of(&sandbox, &run_id), points(&sandbox, &run_id))
 }
 
-fn status(sandbox: &Sandbox, run_id: &str) -> String {
+pub fn status(sandbox: &Sandbox, run_id: &str) -> String {
     sandbox.run(&format!("runs show {run_id} --json")).ok().json()["info"]["status"].as_str().unwrap().to_owned()
 }
 

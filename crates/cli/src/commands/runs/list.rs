@@ -8,10 +8,13 @@ use crate::terminal::sparkline::sparkline;
 use crate::terminal::style::Style;
 use crate::terminal::table::{Align, Table};
 use crate::terminal::{print, print_json, units};
-use crate::tracking;
+use crate::{liveness, tracking};
 use anmok_protocol::{Run, RunFilter, RunOrder, RunStatus, ViewType};
+use anmok_tracking::delivery::sync::Left;
+use anmok_tracking::journal::Folder;
 use anmok_tracking::{RunQuery, RunStore};
 use clap::Args;
+use std::path::Path;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +56,7 @@ impl List {
     pub fn run(self, surroundings: &Surroundings) -> anyhow::Result<()> {
         let settings = surroundings.resolve(OfRuns::SECTIONS, Given { flags: &self.flags.given, ..Given::default() })?.settings;
         let store = tracking::open(&settings)?;
+        liveness::mark_dead(store.as_ref());
         let query = self.query(store.as_ref())?;
         let runs = store.search_runs(&query)?.items;
         if self.json {
@@ -64,6 +68,7 @@ impl List {
         } else {
             print(&self.table(store.as_ref(), &runs, Style::new(settings.color, &std::io::stdout()))?);
         }
+        say_what_waits(&settings.journal_dir);
         Ok(())
     }
 
@@ -118,6 +123,33 @@ impl List {
             ]);
         }
         Ok(table.render(""))
+    }
+}
+
+/// What this machine still owes to tracking stores, on standard error: it is no part of the list, which comes from one store.
+/// What a live run has not delivered at this moment is its own affair.
+fn say_what_waits(journals: &Path) {
+    let folders = match Folder::list(journals) {
+        Ok(folders) => folders,
+        Err(error) => return eprintln!("{error}"),
+    };
+    for folder in folders {
+        match Left::read(folder.clone()) {
+            Ok(left) if left.busy => {}
+            Ok(left) => {
+                let (bytes, artifacts) = left.pending();
+                let name = left.contents.birth.map_or(String::new(), |birth| format!(" ({})", birth.run_name));
+                let to = left.header.tracking_uri.map_or("any store".to_owned(), |uri| uri);
+                let artifacts = if artifacts == 0 { String::new() } else { format!(" and {artifacts} artifacts") };
+                eprintln!(
+                    "pending: run {}{name} has {}{artifacts} in its journal, not delivered to {to}: anmok sync {}",
+                    left.header.run_id,
+                    units::bytes(bytes),
+                    left.header.run_id
+                );
+            }
+            Err(error) => eprintln!("{error}"),
+        }
     }
 }
 

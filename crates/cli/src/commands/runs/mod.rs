@@ -7,7 +7,7 @@ mod show;
 
 use super::Surroundings;
 use crate::settings::flags::Sections;
-use crate::settings::{Section, connection, output, tracking as tracking_section};
+use crate::settings::{Section, connection, output, storage, tracking as tracking_section};
 use anmok_protocol::{Metric, Run, RunStatus};
 use anmok_tracking::{PageRequest, RunStore, now_ms};
 use clap::{Args, Subcommand};
@@ -44,7 +44,8 @@ enum RunsCommand {
 struct OfRuns;
 
 impl Sections for OfRuns {
-    const SECTIONS: &'static [&'static Section] = &[&tracking_section::SECTION, &connection::SECTION, &output::SECTION];
+    const SECTIONS: &'static [&'static Section] =
+        &[&tracking_section::SECTION, &connection::SECTION, &storage::OF_RECORDS, &output::SECTION];
 }
 
 impl Runs {
