@@ -53,7 +53,7 @@ impl Place {
     fn journal_only(&self, run_id: &str, log: impl FnOnce(&mut RunWriter)) -> Folder {
         let mut writer = self.offline(run_id);
         log(&mut writer);
-        let folder = PathBuf::from(writer.close().unwrap().pending.expect("it waits").folder);
+        let folder = writer.close().unwrap().pending.expect("it waits").folder;
         rewrite_header(&folder.join("journal"), Some("home"));
         Folder::list(&self.journals()).unwrap().into_iter().find(|found| found.path() == folder).unwrap()
     }

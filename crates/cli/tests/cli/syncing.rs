@@ -31,7 +31,7 @@ fn a_run_that_was_recorded_offline_is_delivered_later_as_if_it_had_never_been() 
     assert!(Path::new(&sandbox.path(outcome["model"].as_str().unwrap())).exists(), "{outcome}");
     assert!(!sandbox.path("anmok.db").exists(), "offline, no store is made");
     let offline_id = outcome["run_id"].as_str().unwrap().to_owned();
-    assert_eq!(journals(&sandbox), [offline_id.clone()]);
+    assert_eq!(journals(&sandbox), std::slice::from_ref(&offline_id));
 
     let listed = sandbox.run("runs list").ok();
     assert!(listed.err.contains(&format!("pending: run {offline_id} (away)")) && listed.err.contains("anmok sync"), "{}", listed.err);
@@ -93,7 +93,7 @@ fn a_killed_run_is_marked_by_whoever_notices_and_a_living_one_is_not() {
     assert_eq!(listed[0]["info"]["status"], "KILLED", "{listed:#}");
     assert!(listed[0]["info"]["end_time"].as_i64() >= listed[0]["info"]["start_time"].as_i64(), "{listed:#}");
     assert!(tag(&sandbox, &run_id, "anmok.ended_by").unwrap().contains("its process has ended"));
-    assert_eq!(journals(&sandbox), [run_id.clone()]);
+    assert_eq!(journals(&sandbox), std::slice::from_ref(&run_id));
     sandbox.run(&format!("sync {}", &run_id[..6])).ok();
     assert_eq!(journals(&sandbox), Vec::<String>::new());
     assert_eq!(status(&sandbox, &run_id), "KILLED");
