@@ -60,7 +60,7 @@ fn story(store: &dyn Store) {
 
     let mut page = PageRequest { max_results: Some(1), page_token: None };
     let newest = store.webhooks(&page).unwrap();
-    assert_eq!(newest.items, [second.clone()]);
+    assert_eq!(newest.items, std::slice::from_ref(&second));
     page.page_token = newest.next_page_token;
     let oldest = store.webhooks(&page).unwrap();
     assert_eq!((oldest.items, oldest.next_page_token), (vec![first.clone()], None));

@@ -95,6 +95,7 @@ fn mlflows_variables_name_experiment_and_run() {
     let post = |endpoint: &str, body: Value| -> Value {
         let agent = ureq::Agent::new_with_defaults();
         let request = ureq::http::Request::post(format!("{}/api/2.0/mlflow/{endpoint}", server.url));
+        let request = request.header("content-type", "application/json");
         let mut answer = agent.run(request.body(body.to_string().as_bytes()).unwrap()).unwrap();
         serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
     };

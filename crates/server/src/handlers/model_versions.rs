@@ -43,8 +43,8 @@ pub(crate) fn create(app: &Call, asked: CreateModelVersion) -> Answer<ModelVersi
         name: &new.name,
         version: model_version.version,
         source: &new.source,
-        run_id: new.run_id.as_deref(),
-        description: new.description.as_deref(),
+        run_id: new.run_id.as_deref().filter(|id| !id.is_empty()),
+        description: new.description.as_deref().filter(|text| !text.is_empty()),
         tags: &new.tags,
     };
     tell(app, &created.happening());

@@ -162,7 +162,12 @@ fn requests(world: &World, name: &str) -> Vec<(&'static str, String, Value, u8)>
     ask("PATCH", api("users/update-admin"), json!({ "username": "friend", "is_admin": false }), ADMIN);
     ask("DELETE", api("users/delete"), json!({ "username": "nobody" }), ADMIN);
 
-    ask("POST", api("webhooks"), json!({ "name": "a", "url": "https://127.0.0.1/", "events": [] }), ADMIN);
+    ask(
+        "POST",
+        api("webhooks"),
+        json!({ "name": "a", "url": "https://127.0.0.1/", "events": [{ "entity": "MODEL_VERSION", "action": "CREATED" }] }),
+        ADMIN,
+    );
     ask("GET", api("webhooks"), json!({}), ADMIN);
     for (method, path) in [("GET", "webhooks/w"), ("PATCH", "webhooks/w"), ("DELETE", "webhooks/w"), ("POST", "webhooks/w/test")] {
         ask(method, api(path), json!({}), ADMIN);

@@ -176,7 +176,7 @@ mod tests {
         assert!(folder.is_claimed() && folder.claim().unwrap().is_none());
         assert_eq!(claim_any(root.path(), "abc").unwrap().folder().path(), root.path().join("abc.2"));
         fs::write(folder.journal(), "").unwrap();
-        assert_eq!(Folder::list(root.path()).unwrap(), [folder.clone()]);
+        assert_eq!(Folder::list(root.path()).unwrap(), std::slice::from_ref(&folder));
         lock.remove().unwrap();
         assert!(!folder.path().exists() && !folder.is_claimed());
         let lock = folder.claim().unwrap().unwrap();
