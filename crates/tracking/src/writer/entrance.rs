@@ -12,7 +12,7 @@ use crate::store::now_ms;
 
 /// Lets another thread log metrics of its own, under keys that nobody else uses.
 #[derive(Debug, Clone)]
-pub struct SideEntrance(Arc<Shared>);
+pub struct SideEntrance(pub(super) Arc<Shared>);
 
 impl SideEntrance {
     /// As [`RunWriter::metrics`], but nothing is dropped. After the log was closed it does nothing.
