@@ -13,7 +13,7 @@ use crate::delivery::{Delivery, Event, Listener, Obstacle, Target};
 use crate::store::{RunUpdate, now_ms};
 
 /// Between two deliveries while the run is under way: few commits, and still a live picture for whoever watches.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(300);
 /// How long the end of a run waits for a store that fails; the journal keeps the rest.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the end of a run tries to upload an artifact.
