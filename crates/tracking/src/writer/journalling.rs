@@ -11,7 +11,7 @@ use crate::error::TrackingError;
 use crate::journal::{Journal, Record, frame};
 
 /// How long calls are gathered before they are written: few writes, and little that a killed process has not written.
-const GATHERING: Duration = Duration::from_millis(100);
+const GATHERING: Duration = Duration::from_millis(200);
 /// Bytes that are not gathered any further.
 pub(super) const ENOUGH: usize = 1 << 20;
 /// How long written records may be on their way to the disk.
@@ -112,7 +112,7 @@ impl Journalling {
             let file = self.files.remove(0);
             // The frames before it are gone from the front.
             self.files.iter_mut().for_each(|later| later.after -= after);
-            if let Err((error, file)) = self.keep(file) {
+            if let Err(error) = self.keep(&file) {
                 self.files.insert(0, File { after: 0, ..file });
                 return Err(error);
             }
@@ -130,7 +130,7 @@ impl Journalling {
     }
 
     /// Keeps a file and notes it. One that is not there never will be: it is told, and the rest goes on.
-    fn keep(&mut self, file: File) -> Result<(), (TrackingError, File)> {
+    fn keep(&mut self, file: &File) -> Result<(), TrackingError> {
         let number = match self.journal.keep(&file.file, file.may_change) {
             Ok(number) => number,
             Err(error) if !file.file.is_file() => {
@@ -141,13 +141,11 @@ impl Journalling {
                 self.shared.lock().refused.push(refusal);
                 return Ok(());
             }
-            Err(error) => return Err((error, file)),
+            Err(error) => return Err(error),
         };
         let mut bytes = vec![];
         frame::frame(&mut bytes, |bytes| Record::Artifact { path: file.path.clone(), file: number }.encode(bytes));
-        if let Err(error) = self.journal.append(&bytes) {
-            return Err((error, file));
-        }
+        self.journal.append(&bytes)?;
         self.unsynced.get_or_insert_with(Instant::now);
         if file.remove {
             std::fs::remove_file(&file.file).ok();
