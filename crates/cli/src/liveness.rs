@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const MOST_RUNNING: usize = 1000;
 
 /// The tag that says who ended a run that could not end itself, and why.
-const ENDED_TAG: &str = "anmok.ended_by";
+pub const ENDED_TAG: &str = "anmok.ended_by";
 
 /// Marks the runs whose process is dead as KILLED. A store that does not answer is left alone: this is only tidying up.
 pub fn mark_dead(store: &dyn RunStore) {

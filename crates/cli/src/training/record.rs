@@ -73,6 +73,9 @@ impl Record {
         tags.extend(Process::this().map(|process| process.tag()));
         store.log_batch(&run.info.run_id, &Batch { tags, ..Batch::default() })?;
         store.update_run(&run.info.run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
+        if run.data.tag(liveness::ENDED_TAG).is_some() {
+            store.delete_tag(&run.info.run_id, liveness::ENDED_TAG)?;
+        }
         Ok(())
     }
 

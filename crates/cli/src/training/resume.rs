@@ -31,7 +31,10 @@ impl Resumption {
         if settings.offline {
             return Self::load(offline(text, settings)?, settings, None);
         }
-        let store = tracking::open(settings)?;
+        let store = tracking::open(settings).context(
+            "the run cannot be looked up, and training has not begun; a run that has a journal and a checkpoint on this machine goes on \
+             with --offline, and `anmok sync` delivers it later",
+        )?;
         let run = match text {
             "latest" => latest(store.as_ref(), settings)?,
             text => tracking::find_run(store.as_ref(), text, "")?,

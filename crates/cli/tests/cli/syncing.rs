@@ -104,6 +104,7 @@ fn a_killed_run_is_marked_by_whoever_notices_and_a_living_one_is_not() {
     signal(&child, "INT");
     wait(child).fails(130, &["is stopped and its checkpoint saved"]);
     assert!(tag(&sandbox, &run_id, "anmok.attempt.2").unwrap().contains("from_step"));
+    assert_eq!(tag(&sandbox, &run_id, "anmok.ended_by"), None, "it has not ended that way after all");
 }
 
 #[test]

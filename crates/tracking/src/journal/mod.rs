@@ -3,7 +3,7 @@
 //! Appending is a write to a file; a thread of the process that logs, or `anmok sync` later, delivers it
 //! ([`crate::delivery`]). A journal is never changed but at its end, and goes away as a whole when all of it is delivered.
 //!
-//! What survives: a process that is killed loses nothing that was written (every 100 ms, and at each flush); a power cut takes
+//! What survives: a process that is killed loses nothing that was written (every 200 ms, and at each flush); a power cut takes
 //! at most what was written since the last wait for the disk (at each flush, and every 5 s).
 //!
 //! - [`record`]: what it holds

@@ -11,7 +11,7 @@ use crate::error::TrackingError;
 use crate::journal::{Journal, Record, frame};
 
 /// How long calls are gathered before they are written: few writes, and little that a killed process has not written.
-const GATHERING: Duration = Duration::from_millis(100);
+const GATHERING: Duration = Duration::from_millis(200);
 /// Bytes that are not gathered any further.
 pub(super) const ENOUGH: usize = 1 << 20;
 /// How long written records may be on their way to the disk.
