@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from compare import items, surroundings
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
-
 
 def time(ms):
     if ms >= 10_000:
@@ -231,10 +229,11 @@ def how(record):
     return "\n\n".join(parts)
 
 
-def into(text, block):
+def into(text, block, mark="bench"):
     """A document with the text between its marks replaced."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"no {BEGIN} and {END} in the README")
-    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+    begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
+    before, begun, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise SystemExit(f"no {begin} and {end} in the README")
+    return f"{before}{begin}\n{block}\n{end}{after}"

@@ -2,8 +2,25 @@
 
 import contextlib
 import os
+import shlex
 import subprocess
+import sys
 from pathlib import Path
+
+# Options that say where something lies on this machine, which is no part of a record.
+PLACES = ("--anmok", "--python", "--out")
+
+
+def command(name):
+    """How this program was called, without its places."""
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word in PLACES:
+            next(words, None)
+        elif not word.startswith(tuple(f"{place}=" for place in PLACES)):
+            kept.append(word)
+    return shlex.join([name, *kept])
 
 
 def built(root):

@@ -3,7 +3,6 @@
 import json
 import statistics
 
-BEGIN, END = "<!-- tracking:begin -->", "<!-- tracking:end -->"
 SERVERS = ("MLflow", "Anmok")
 UNEVEN = 0.25  # rounds that differ by more than this are warned of
 
@@ -119,17 +118,55 @@ def readme(folder):
             lines += ["", "To be taken with care:", "", *(f"- {warning}" for warning in warnings)]
         lines += ["", f"{content['begin']}: `{content['command']}`", ""]
         lines += [f"- {key}: {value}" for key, value in {**content["machine"], **content["versions"]}.items()]
+        lines += [f"- MLflow's server ran with {name}={value}" for name, value in content.get("mlflow_variables", {}).items()]
         lines += [f"- load before {content['load_before']}, after {content['load_after']}"]
     (folder / "README.md").write_text("\n".join(lines) + "\n")
 
 
-def short_table(folder):
-    """The table of the repository's README: the requests that have a goal, one line each."""
-    yield "| request | database, clients | MLflow | Anmok | ratio |"
-    yield "| --- | --- | --- | --- | --- |"
-    for content in read(folder):
+WORDS = {
+    "en": {
+        "head": "| request | database, clients | MLflow | Anmok | ratio | goal |",
+        "start": "start with a new database, to the first answer",
+        "memory": "resident memory after the load",
+        "met": "met",
+        "missed": "**not met**",
+        "end": "Side by side in turns on {machine}, MLflow {mlflow} with one worker: [bench/runs/{name}](bench/runs/{name}). "
+        "`bench/compare-mlflow` measures it again.",
+    },
+    "ko": {
+        "head": "| 요청 | 데이터베이스, 클라이언트 수 | MLflow | Anmok | 비율 | 목표 |",
+        "start": "새 데이터베이스로 시작해 첫 응답까지",
+        "memory": "부하 뒤 상주 메모리",
+        "met": "달성",
+        "missed": "**미달성**",
+        "end": "{machine}에서 번갈아 가며 나란히 측정, MLflow {mlflow}, 워커 1개: [bench/runs/{name}](bench/runs/{name}). "
+        "다시 측정하려면 `bench/compare-mlflow`.",
+    },
+}
+
+
+def short_table(folder, language):
+    """The table of the repository's README: what has a goal, one line each."""
+    words, contents = WORDS[language], read(folder)
+    yield words["head"]
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for content in contents:
+        where = content["database"] + (f", {content['durability']['Anmok']}" if content["database"] == "SQLite" else "")
         for row in rows(content):
             if row.goal is not None:
                 rates = (f"{rate(row.figure(server, 'requests_per_second'))}/s" for server in SERVERS)
-                where = f"{content['database']}{', ' + content['durability']['Anmok'] if content['database'] == 'SQLite' else ''}, {row.clients}"
-                yield f"| {row.title} | {where} | {' | '.join(rates)} | {row.ratio():.0f}x |"
+                goal = f"{row.goal}x, {words['met' if row.ratio() >= row.goal else 'missed']}"
+                yield f"| {row.title} | {where}, {row.clients} | {' | '.join(rates)} | {row.ratio():.0f}x | {goal} |"
+        for figure, title, unit in (("first_start_s", words["start"], "s"), ("resident_after_load_mib", words["memory"], "MiB")):
+            values = [process_figure(content, server, figure) for server in SERVERS]
+            told = " | ".join(f"{value:.3g} {unit}" for value in values)
+            yield f"| {title} | {where} | {told} | {values[0] / values[1]:.0f}x | – |"
+    machine, versions = contents[0]["machine"], contents[0]["versions"]
+    place = f"{machine['processor']}, {machine['cores_of_the_machine']} cores"
+    yield ""
+    yield words["end"].format(machine=place, mlflow=versions["mlflow"], name=folder.name)
+
+
+def process_figure(content, server, figure):
+    value = content["processes"][server][figure]
+    return statistics.median(value) if isinstance(value, list) else value

@@ -1,12 +1,13 @@
 //! MLflow's own Python client tells one story to MLflow's server and to `anmok server`, and every field of the answers is
 //! compared (`scripts/mlflow-compare`, which can be run by hand too).
 //!
-//! It takes a Python with MLflow: the one that `ANMOK_TEST_MLFLOW` names, or that of `scripts/mlflow-python.sh`, which `make test`
-//! calls. Without it these tests say so by name and end; with CI=true that is a failure.
+//! Without a Python with MLflow these tests say so by name and end; with CI=true that is a failure.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "CI is a variable, and a skipped test says so")]
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+#[path = "cli/mlflow_python.rs"]
+mod mlflow_python;
+
+use mlflow_python::{python, root, skip};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -32,9 +33,7 @@ fn compare(test: &str, options: &[&str]) {
     // MLflow's server and client take a GB of memory and both cores: one comparison after the other.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(python) = python() else {
-        return skip(test, "there is no Python with MLflow; `make test` or scripts/mlflow-python.sh makes one in .test-env/mlflow");
-    };
+    let Some(python) = python(test) else { return };
     let output = Command::new(root().join("scripts/mlflow-compare"))
         .arg("--python")
         .arg(&python)
@@ -48,25 +47,4 @@ fn compare(test: &str, options: &[&str]) {
         Some(MISSING) => skip(test, trouble.trim()),
         _ => panic!("scripts/mlflow-compare {}: {}\n{told}{trouble}", options.join(" "), output.status),
     }
-}
-
-fn skip(test: &str, words: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{test} cannot run: {words}");
-    // Past the capture of the test harness: a skipped test must be seen.
-    writeln!(std::io::stderr(), "SKIPPED {test}: {words}").ok();
-}
-
-/// The Python to use, if it is there with all that `scripts/mlflow-requirements.txt` asks for.
-fn python() -> Option<PathBuf> {
-    if let Some(python) = std::env::var_os("ANMOK_TEST_MLFLOW") {
-        return Some(python.into());
-    }
-    let folder = root().join(".test-env/mlflow");
-    let installed = std::fs::read(folder.join("installed")).ok()?;
-    let wanted = std::fs::read(root().join("scripts/mlflow-requirements.txt")).ok()?;
-    (installed == wanted).then(|| folder.join("bin/python"))
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

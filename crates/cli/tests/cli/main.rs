@@ -7,6 +7,7 @@
 //! - `syncing`: runs without a tracking store, and what is delivered later
 //! - `bad_input`: what must be refused, with its message
 //! - `server_faults`: the tracking server when things break
+//! - `outages`: a run on MLflow's own server, which is stopped and killed meanwhile
 //! - `tracking_server`: runs on a tracking server, and what is wrong with its address
 //! - `database`: import, export, check, upgrade, gc
 //! - `bench`: benchmarks, but for the speed
@@ -19,6 +20,8 @@ mod bench;
 mod database;
 #[path = "../../../tracking/tests/mlflow/database.rs"]
 mod mlflow;
+mod mlflow_python;
+mod outages;
 #[path = "../../../tracking/tests/postgres/mod.rs"]
 mod postgres;
 mod resuming;

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 /// What a run holds, whatever the store and the clock.
 #[derive(Debug, PartialEq)]
-struct Content {
-    points: Vec<(String, i64, String)>,
-    params: Value,
-    inputs: Value,
-    files: BTreeMap<String, Value>,
-    status: Value,
+pub struct Content {
+    pub points: Vec<(String, i64, String)>,
+    pub params: Value,
+    pub inputs: Value,
+    pub files: BTreeMap<String, Value>,
+    pub status: Value,
 }
 
-fn content(sandbox: &Sandbox, run_id: &str, store: &str) -> Content {
+pub fn content(sandbox: &Sandbox, run_id: &str, store: &str) -> Content {
     let shown = sandbox.run(&format!("runs show {run_id} --json --history {store}")).ok().json();
     let mut points = vec![];
     for (key, values) in shown["history"].as_object().unwrap().iter().filter(|(key, _)| !key.contains("second")) {
@@ -37,7 +37,7 @@ fn content(sandbox: &Sandbox, run_id: &str, store: &str) -> Content {
     }
 }
 
-fn run_id(sandbox: &Sandbox, name: &str, store: &str) -> String {
+pub fn run_id(sandbox: &Sandbox, name: &str, store: &str) -> String {
     let found = sandbox.run(&format!("runs show {name} --json {store}")).ok().json();
     found["info"]["run_id"].as_str().unwrap().to_owned()
 }
