@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, PartialEq)]
 pub struct Content {
     pub points: Vec<(String, i64, String)>,
-    pub params: Value,
+    pub params: BTreeMap<String, String>,
     pub inputs: Value,
     pub files: BTreeMap<String, Value>,
     pub status: Value,
@@ -28,9 +28,12 @@ pub fn content(sandbox: &Sandbox, run_id: &str, store: &str) -> Content {
         (path, size)
     });
     let files = files.collect();
+    // MLflow's server gives params in the order they came, ours by name.
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let params = shown["data"]["params"].as_array().into_iter().flatten();
     Content {
         points,
-        params: shown["data"]["params"].clone(),
+        params: params.map(|param| (text(&param["key"]), text(&param["value"]))).collect(),
         inputs: shown["inputs"].clone(),
         files,
         status: shown["info"]["status"].clone(),

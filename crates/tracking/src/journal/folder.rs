@@ -1,10 +1,12 @@
 //! A journal's folder: the journal, what is delivered of it, the files that wait, and the lock.
 //!
-//!     RUN_ID/journal          the records
-//!     RUN_ID/delivered.json   how far they are delivered, and where
-//!     RUN_ID/files/N          artifacts that wait
-//!     RUN_ID/refused.jsonl    what the store has refused for good
-//!     RUN_ID/lock             held by the one process that writes or delivers
+//! ```text
+//! RUN_ID/journal          the records
+//! RUN_ID/delivered.json   how far they are delivered, and where
+//! RUN_ID/files/N          artifacts that wait
+//! RUN_ID/refused.jsonl    what the store has refused for good
+//! RUN_ID/lock             held by the one process that writes or delivers
+//! ```
 
 use std::fs::{self, File};
 use std::io;

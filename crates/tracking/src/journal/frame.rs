@@ -1,7 +1,9 @@
 //! The journal's file: a header, then records, each with its length and checksum.
 //!
-//!     anmok journal 1\n | frame(header as JSON) | frame(record) | frame(record) | ...
-//!     frame: length of the payload u32 | CRC-32 of length and payload u32 | payload      (little endian)
+//! ```text
+//! anmok journal 1\n | frame(header as JSON) | frame(record) | frame(record) | ...
+//! frame: length of the payload u32 | CRC-32 of length and payload u32 | payload      (little endian)
+//! ```
 //!
 //! The checksum covers the length, so that a length that was never written whole is not believed.
 
