@@ -58,6 +58,8 @@ pub const DEFAULT_EXPERIMENT_ID: &str = "0";
 pub const DEFAULT_EXPERIMENT_NAME: &str = "Default";
 /// The tag that mirrors a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
+/// The tag that names a nested run's parent.
+pub const PARENT_RUN_TAG: &str = "mlflow.parentRunId";
 /// The input tag that says what a data set was used for (`train`, `validation`, `test`).
 pub const DATASET_CONTEXT_TAG: &str = "mlflow.data.context";
 /// The tag that tells prompts from models in the registry (`true`).

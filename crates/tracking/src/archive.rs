@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anmok_protocol::search::{Clause, TextTest};
 use anmok_protocol::{
-    ApiError, ArtifactPath, Batch, Experiment, ExperimentTag, Metric, RUN_NAME_TAG, Run, RunFilter, RunInputs, RunTag, limits,
+    ApiError, ArtifactPath, Batch, Experiment, ExperimentTag, Metric, PARENT_RUN_TAG, RUN_NAME_TAG, Run, RunFilter, RunInputs, RunTag,
+    limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +19,6 @@ use crate::store::{NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUp
 
 /// The tag of an imported run that names the run it was made from.
 pub const IMPORTED_FROM_TAG: &str = "anmok.importedFrom";
-/// The tag that names a nested run's parent.
-const PARENT_TAG: &str = "mlflow.parentRunId";
 
 const RUN: &str = "run.json";
 const METRICS: &str = "metrics.jsonl";
@@ -197,7 +196,7 @@ fn imported_from(store: &dyn RunStore, experiment_id: &str, run_id: &str) -> Res
 fn begin(store: &dyn RunStore, experiment_id: &str, run: &Run) -> Result<Run, TrackingError> {
     let mut tags: Vec<RunTag> =
         run.data.tags.iter().filter(|tag| tag.key != RUN_NAME_TAG && tag.key != IMPORTED_FROM_TAG).cloned().collect();
-    for tag in tags.iter_mut().filter(|tag| tag.key == PARENT_TAG) {
+    for tag in tags.iter_mut().filter(|tag| tag.key == PARENT_RUN_TAG) {
         if let Some(parent) = imported_from(store, experiment_id, &tag.value)? {
             tag.value = parent.info.run_id;
         }

@@ -88,6 +88,8 @@ impl Sync {
                 Err(error) => unreadable.push(error),
             }
         }
+        // A run may be nested in one that was begun before it.
+        all.sort_by_key(|left| left.contents.birth.as_ref().map(|birth| birth.start_time));
         if self.runs.is_empty() {
             return Ok((all, unreadable));
         }
@@ -96,6 +98,7 @@ impl Sync {
         };
         for text in &self.runs {
             let mut ids: Vec<&str> = all.iter().filter(|left| is_meant(left, text)).map(|left| left.header.run_id.as_str()).collect();
+            ids.sort_unstable();
             ids.dedup();
             match ids.as_slice() {
                 [_] => {}

@@ -60,6 +60,8 @@ pub struct Settings {
     pub experiment_name: String,
     pub experiment_id: Option<String>,
     pub run_name: Option<String>,
+    /// The run that a new one is nested in.
+    pub parent_run_id: Option<String>,
     /// Whether a run is only journalled.
     pub offline: bool,
     pub param_drift: tracking::ParamDrift,
@@ -96,6 +98,7 @@ impl Default for Settings {
             experiment_name: "Default".into(),
             experiment_id: None,
             run_name: None,
+            parent_run_id: None,
             offline: false,
             param_drift: tracking::ParamDrift::Record,
             system_metrics: false,

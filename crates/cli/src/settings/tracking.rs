@@ -99,12 +99,20 @@ pub const SECTION: Section = Section {
 
 /// Beside [`SECTION`], for training alone: other commands mean by `--run-id` the run that they look at.
 pub const OF_TRAINING: Section = Section {
-    title: "A run made elsewhere",
+    title: "Runs made elsewhere",
     of_recipe: false,
-    settings: &[setting(
-        "run_id",
-        "Train in this run, which was made elsewhere and has nothing logged to it yet",
-        &Optional { field: |s| &mut s.run_id, kind: Kind::Text, noun: "RUN", what: "a run's id", absent: "a new run is made" },
-    )
-    .with_variables(&["MLFLOW_RUN_ID"])],
+    settings: &[
+        setting(
+            "run_id",
+            "Train in this run, which was made elsewhere and has nothing logged to it yet",
+            &Optional { field: |s| &mut s.run_id, kind: Kind::Text, noun: "RUN", what: "a run's id", absent: "a new run is made" },
+        )
+        .with_variables(&["MLFLOW_RUN_ID"]),
+        setting(
+            "parent_run_id",
+            "Nest the new run in this one (a sweep's, say), in whose experiment it then is",
+            &Optional { field: |s| &mut s.parent_run_id, kind: Kind::Text, noun: "RUN", what: "a run's id", absent: "it has no parent" },
+        )
+        .with_variables(&["ANMOK_PARENT_RUN_ID"]),
+    ],
 };

@@ -57,6 +57,24 @@ fn a_run_that_was_recorded_offline_is_delivered_later_as_if_it_had_never_been() 
 }
 
 #[test]
+fn a_run_is_nested_in_another_and_stays_so_when_both_come_from_offline() {
+    let sandbox = Sandbox::new();
+    let train = |rest: &str| sandbox.train_tiny(&format!("--json {rest}")).ok().json()["run_id"].as_str().unwrap().to_owned();
+    let parent = train("--offline --run-name parent --experiment-name sweep");
+    let child = format!("--run-name child --parent-run-id {parent}");
+    train(&format!("--offline --experiment-name sweep {child}"));
+    sandbox.run("sync").ok();
+    let shown = |name: &str| sandbox.run(&format!("runs show {name} --json")).ok().json();
+    let parent = shown("parent")["info"]["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(tag(&sandbox, "child", "mlflow.parentRunId"), Some(parent.clone()));
+
+    train(&format!("--run-name another --parent-run-id {parent}"));
+    assert_eq!(tag(&sandbox, "another", "mlflow.parentRunId"), Some(parent));
+    assert_eq!(shown("another")["info"]["experiment_id"], shown("parent")["info"]["experiment_id"]);
+    sandbox.train_tiny("--parent-run-id 0123").fails(1, &["there is no run 0123 to nest the new one in", "--parent-run-id"]);
+}
+
+#[test]
 fn a_run_that_is_killed_offline_goes_on_offline_and_has_every_point_once() {
     let online = Sandbox::new();
     online.train_tiny(LONGER).ok();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anmok_protocol::{ApiError, ErrorCode, Run, RunFilter, RunTag, ViewType};
+use anmok_protocol::{ApiError, ErrorCode, PARENT_RUN_TAG, Run, RunFilter, RunTag, ViewType};
 
 use super::backoff::Backoff;
 use super::refusal::Refusal;
@@ -196,14 +196,27 @@ fn made_before(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Opti
 
 fn make(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Run, TrackingError> {
     let mut tags = birth.tags.clone();
+    let parent = match tags.iter_mut().find(|tag| tag.key == PARENT_RUN_TAG) {
+        Some(tag) => parent(store, tag, birth)?,
+        None => None,
+    };
     tags.push(RunTag::new(SOURCE_RUN_TAG, run_id));
     store.create_run(&NewRun {
-        experiment_id: experiment_named(store, &birth.experiment_name)?,
+        experiment_id: parent.map_or_else(|| experiment_named(store, &birth.experiment_name), |run| Ok(run.info.experiment_id))?,
         run_name: Some(birth.run_name.clone()).filter(|name| !name.is_empty()),
         user_id: birth.user_id.clone(),
         start_time: birth.start_time,
         tags,
     })
+}
+
+/// The run that the tag means as the store has it: one that was logged offline too has another id there, which the tag then names.
+fn parent(store: &dyn RunStore, tag: &mut RunTag, birth: &Birth) -> Result<Option<Run>, TrackingError> {
+    let made = made_before(store, &tag.value, birth)?;
+    if let Some(made) = &made {
+        tag.value.clone_from(&made.info.run_id);
+    }
+    made.map_or_else(|| store.run(&tag.value), |made| Ok(Some(made)))
 }
 
 /// The id of the experiment of this name, which is made if it does not exist.
