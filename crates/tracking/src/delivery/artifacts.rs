@@ -1,5 +1,6 @@
 //! The artifacts of a journal: those that cannot be uploaded wait, and the newest file of a path is the one that arrives.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anmok_protocol::{ApiError, ArtifactPath};
@@ -61,7 +62,10 @@ impl Delivery {
         if let Some(artifacts) = &self.artifacts {
             let has_newer = self.superseded.is_some() && Superseded::has_artifact(artifacts, &place)?;
             if !has_newer {
-                artifacts.put_file(&place, &kept)?;
+                self.uploading.store(true, Ordering::Relaxed);
+                let put = artifacts.put_file(&place, &kept);
+                self.uploading.store(false, Ordering::Relaxed);
+                put?;
             }
         }
         // Left behind it takes room until the journal goes, and is delivered once more at most.

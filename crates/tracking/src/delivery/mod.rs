@@ -26,6 +26,7 @@ pub mod superseded;
 pub mod sync;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anmok_protocol::{ApiError, Batch, LifecycleStage, RunInputs};
@@ -86,6 +87,7 @@ pub struct Delivery {
     missing_artifacts: usize,
     told_that_artifacts_wait: bool,
     superseded: Option<Superseded>,
+    uploading: Arc<AtomicBool>,
 }
 
 impl Delivery {
@@ -118,6 +120,7 @@ impl Delivery {
             missing_artifacts: 0,
             told_that_artifacts_wait: false,
             superseded: None,
+            uploading: Arc::default(),
             positions,
             position,
             target,
@@ -162,6 +165,11 @@ impl Delivery {
     /// Whether everything up to `end` is delivered.
     pub fn is_complete(&self, end: u64) -> bool {
         self.position.offset >= end && self.position.artifacts.is_empty()
+    }
+
+    /// Tells while an artifact is on its way, which may take long.
+    pub fn uploading(&self) -> Arc<AtomicBool> {
+        self.uploading.clone()
     }
 
     /// When waiting artifacts are tried again; `None` if none wait, or they can be tried now.

@@ -16,6 +16,8 @@ use crate::store::{RunUpdate, now_ms};
 const PAUSE: Duration = Duration::from_millis(300);
 /// How long the end of a run waits for a store that fails; the journal keeps the rest.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it waits for a store that says nothing at all. An upload may take as long as it takes.
+pub(super) const SILENCE: Duration = Duration::from_secs(20);
 /// How often the end of a run tries to upload an artifact.
 const ARTIFACT_TRIES: u32 = 4;
 /// Between two tries for a run that is deleted: somebody may restore it.
@@ -93,6 +95,9 @@ impl Delivering {
 
     /// Whether whoever ends the run should not wait any longer: the journal keeps the rest.
     fn is_hopeless(&mut self, failing: Option<&Failing>) -> bool {
+        if self.shared.lock().abandoned {
+            return true;
+        }
         match failing {
             // What has failed for long is tried once more before the end.
             Some(failing) => failing.gone || (failing.since.elapsed() >= PATIENCE && std::mem::replace(&mut self.tried_at_the_end, true)),
@@ -142,6 +147,9 @@ impl Delivering {
         self.give_sign_of_life()?;
         while self.delivery.step(written)? {
             self.report(None);
+            if self.shared.lock().abandoned {
+                break;
+            }
             self.give_sign_of_life()?;
         }
         Ok(())

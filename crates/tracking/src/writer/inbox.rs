@@ -43,6 +43,8 @@ pub(super) struct State {
     pub ending: bool,
     /// No more will come.
     pub closed: bool,
+    /// The end of the run does not wait any longer for what is under way.
+    pub abandoned: bool,
     /// The journal's end: what may be delivered.
     pub written: u64,
     /// The threads that have ended, by themselves or by a panic.

@@ -17,12 +17,13 @@ mod long_values;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anmok_protocol::{ApiError, DatasetInput, LifecycleStage, Param, RunStatus, RunTag, limits};
 
-use self::delivering::{Delivering, Heartbeat};
+use self::delivering::{Delivering, Heartbeat, SILENCE};
 pub use self::delivering::{HEARTBEAT_EVERY, HEARTBEAT_TAG};
 pub use self::entrance::SideEntrance;
 use self::entrance::{chunks, log_metrics, send};
@@ -61,6 +62,7 @@ pub struct RunWriter {
 struct Threads {
     journalling: JoinHandle<Journal>,
     delivering: Option<JoinHandle<Delivery>>,
+    uploading: Arc<AtomicBool>,
 }
 
 /// A metric's name as it is logged, and the step up to which journal or store had it when the writer was opened.
@@ -265,7 +267,7 @@ impl RunWriter {
     }
 
     /// Waits until everything is in the journal, and until it is delivered as well as long as the store takes it; one that fails
-    /// is waited for ten seconds. A journal that is delivered wholly is removed.
+    /// is waited for ten seconds, one that says nothing for twenty. A journal that is delivered wholly is removed.
     ///
     /// # Errors
     /// As [`Self::flush`].
@@ -277,12 +279,12 @@ impl RunWriter {
     fn end(&mut self) -> Result<Closed, TrackingError> {
         self.shared.lock().closed = true;
         self.shared.notify();
-        let Some(Threads { journalling, delivering }) = self.threads.take() else {
+        let Some(Threads { journalling, delivering, uploading }) = self.threads.take() else {
             return Ok(Closed { pending: None, refused: vec![] });
         };
         let gone = |_| TrackingError::System { doing: "logging to the run", detail: "the logging thread has ended".into() };
         let journal = journalling.join().map_err(gone)?;
-        let delivery = delivering.map(JoinHandle::join).transpose().map_err(gone)?;
+        let delivery = delivering.filter(|_| self.is_answered(&uploading)).map(JoinHandle::join).transpose().map_err(gone)?;
         let end = journal.end();
         let mut pending = Pending { folder: self.folder.path().into(), obstacle: None, artifacts: 0 };
         {
@@ -297,6 +299,25 @@ impl RunWriter {
             journal.into_lock().remove()?;
         }
         Ok(Closed { pending: (!complete).then_some(pending), refused })
+    }
+
+    /// Waits until delivery has ended. False: the store is silent, and the thread that asks it is left to itself.
+    fn is_answered(&self, uploading: &AtomicBool) -> bool {
+        let mut state = self.shared.lock();
+        let (mut before, mut since) = (state.delivered, Instant::now());
+        while !state.delivery_gone {
+            if state.delivered != before || uploading.load(Ordering::Relaxed) {
+                (before, since) = (state.delivered, Instant::now());
+            }
+            if since.elapsed() >= SILENCE {
+                state.abandoned = true;
+                let detail = format!("the store has not answered for {} s", SILENCE.as_secs());
+                state.obstacle.get_or_insert(TrackingError::System { doing: "logging to the run", detail });
+                return false;
+            }
+            state = self.shared.wait_for(state, Duration::from_millis(500));
+        }
+        true
     }
 
     /// CPU time of the logging threads so far, the store's work in them included: the cost of tracking besides these calls.
@@ -372,6 +393,7 @@ fn start_threads(journal: Journal, shared: &Arc<Shared>, target: Option<Target>,
             tried_at_the_end: false,
         }),
     };
+    let uploading = delivering.as_ref().map(|delivering| delivering.delivery.uploading()).unwrap_or_default();
     let journalling = Journalling::new(journal, shared.clone(), options.listener.clone());
     let journalling = std::thread::Builder::new().name("journal".into()).spawn(move || journalling.run()).map_err(failed)?;
     let delivering = delivering.map(|delivering| std::thread::Builder::new().name("delivery".into()).spawn(move || delivering.run()));
@@ -380,5 +402,5 @@ fn start_threads(journal: Journal, shared: &Arc<Shared>, target: Option<Target>,
         shared.notify();
         failed(error)
     })?;
-    Ok(Threads { journalling, delivering })
+    Ok(Threads { journalling, delivering, uploading })
 }

@@ -1,9 +1,13 @@
 //! What is sent again, what is not, and what is said.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anmok_protocol::{Batch, ErrorCode, Metric, RunTag};
-use anmok_tracking::{NewExperiment, NewRun, ProxyOptions, RunQuery, ServerOptions, StoreOptions, TrackingError, open};
+use anmok_tracking::journal::Birth;
+use anmok_tracking::{
+    LogOptions, NewExperiment, NewRun, ProxyOptions, RunQuery, RunWriter, ServerOptions, StoreOptions, TrackingError, open,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -60,6 +64,28 @@ fn one_connection_serves_many_requests() {
         store.log_batch("r", &one_metric()).unwrap();
     }
     assert!(server.asked().iter().all(|asked| asked.connection == 0));
+}
+
+/// With the patience of two minutes that MLflow's client has by itself.
+#[test]
+fn the_end_of_a_run_does_not_wait_for_a_server_that_answers_nothing() {
+    let new = NewRun { experiment_id: "7".into(), ..NewRun::default() };
+    let there = json!({ "run": run("r", &new, "RUNNING") }).to_string();
+    let server = Scripted::start([ok(&there), ok(EXPERIMENT), Act::Hang(Duration::from_secs(300))]);
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        LogOptions { journals: folder.path().into(), tracking_uri: server.url.clone(), listener: Arc::new(|_| ()), heartbeat: false };
+    let patient = ServerOptions { timeout: Duration::from_secs(120), ..impatient() };
+    let mut writer = RunWriter::open(store_with(&server.url, patient).into(), "r", &options).unwrap();
+    writer.metrics(1, &[("loss", 0.5)]);
+    let start = Instant::now();
+    let pending = writer.close().unwrap().pending.expect("nothing was delivered");
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(pending.obstacle.unwrap().to_string().contains("has not answered for 20 s"));
+    // Nothing holds the journal any more: it can be delivered by whoever comes.
+    assert!(
+        RunWriter::open_offline("r", Birth::of(&serde_json::from_value(run("r", &new, "RUNNING")).unwrap(), "x".into()), &options).is_ok()
+    );
 }
 
 #[test]
