@@ -1,11 +1,14 @@
-"""The binary that is measured, and its processes."""
+"""The binary that is measured, its processes, and the head of a record."""
 
 import contextlib
+import datetime
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from compare import surroundings
 
 # Options that say where something lies on this machine, which is no part of a record.
 PLACES = ("--anmok", "--python", "--out")
@@ -21,6 +24,23 @@ def command(name):
         elif not word.startswith(tuple(f"{place}=" for place in PLACES)):
             kept.append(word)
     return shlex.join([name, *kept])
+
+
+def begun(name, versions):
+    """What a record says of when, how and on what it was made."""
+    machine = surroundings.machine(None)
+    return {
+        "begin": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "command": command(name),
+        "machine": {key: value for key, value in machine.items() if value is not None},
+        "versions": versions,
+        "load_before": surroundings.load(),
+    }
+
+
+def record_folder(root, content, kind):
+    """Where a record lies, unless somebody names another place."""
+    return root / f"bench/runs/{content['begin'][:10]}-{surroundings.slug(surroundings.machine(None))}-{kind}"
 
 
 def built(root):
@@ -40,8 +60,20 @@ def resident_peak_mib(uri):
     return max(of_processes(uri, "status", "VmHWM:")) / 1024
 
 
+def cpu_seconds(uri):
+    """CPU time of all processes of the server so far."""
+    # Behind the name, which may hold anything: fields 14 and 15 of proc(5) are what user and system took.
+    ticks = (map(int, text.rpartition(")")[2].split()[11:13]) for text in texts_of_processes(uri, "stat"))
+    return sum(map(sum, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
 def of_processes(uri, file, field):
+    for text in texts_of_processes(uri, file):
+        yield next(int(line.split()[1]) for line in text.splitlines() if line.startswith(field))
+
+
+def texts_of_processes(uri, file):
     for path in Path("/proc").glob(f"[0-9]*/{file}"):
         with contextlib.suppress(OSError):
             if os.getpgid(int(path.parent.name)) == uri.process.pid:
-                yield next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(field))
+                yield path.read_text()

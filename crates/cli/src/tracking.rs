@@ -2,7 +2,7 @@
 
 use crate::failure::Usage;
 use crate::settings::Settings;
-use anmok_protocol::{Run, RunFilter, RunOrder, ViewType};
+use anmok_protocol::{LifecycleStage, Run, RunFilter, RunOrder, ViewType};
 use anmok_tracking::delivery::sync::experiment_named;
 use anmok_tracking::{ArtifactOptions, ExperimentQuery, LogOptions, RunQuery, RunStore, ServerOptions, StoreOptions, uri};
 use anyhow::Context;
@@ -59,8 +59,14 @@ pub fn experiments(store: &dyn RunStore) -> anyhow::Result<Vec<anmok_protocol::E
     }
 }
 
-/// The experiment that a new run belongs to: MLflow's rules for MLFLOW_EXPERIMENT_NAME and MLFLOW_EXPERIMENT_ID.
+/// The experiment that a new run belongs to: its parent's, for MLflow's UI shows a child under its parent only there; else by
+/// MLflow's rules for MLFLOW_EXPERIMENT_NAME and MLFLOW_EXPERIMENT_ID.
 pub fn experiment_of(store: &dyn RunStore, settings: &Settings) -> anyhow::Result<String> {
+    if let Some(parent) = &settings.parent_run_id {
+        let run = store.run(parent)?.filter(|run| run.info.lifecycle_stage == LifecycleStage::Active);
+        let run = run.with_context(|| format!("there is no run {parent} to nest the new one in (--parent-run-id, ANMOK_PARENT_RUN_ID)"))?;
+        return Ok(run.info.experiment_id);
+    }
     let Some(id) = &settings.experiment_id else { return named(store, &settings.experiment_name) };
     let experiment = store
         .experiment(id)?

@@ -6,16 +6,14 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anmok_protocol::search::{Clause, TextTest};
 use anmok_protocol::{
-    ApiError, ArtifactPath, Batch, Experiment, ExperimentTag, Metric, PARENT_RUN_TAG, RUN_NAME_TAG, Run, RunFilter, RunInputs, RunTag,
-    limits,
+    ApiError, ArtifactPath, Batch, Experiment, ExperimentTag, Metric, PARENT_RUN_TAG, RUN_NAME_TAG, Run, RunInputs, RunTag, limits,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactStore;
 use crate::error::TrackingError;
-use crate::store::{NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate};
+use crate::store::{NewExperiment, NewRun, PageRequest, RunStore, RunUpdate, run_tagged};
 
 /// The tag of an imported run that names the run it was made from.
 pub const IMPORTED_FROM_TAG: &str = "anmok.importedFrom";
@@ -183,14 +181,7 @@ fn experiment_id(store: &dyn RunStore, name: &str, tags: &[ExperimentTag]) -> Re
 }
 
 fn imported_from(store: &dyn RunStore, experiment_id: &str, run_id: &str) -> Result<Option<Run>, TrackingError> {
-    let clause = Clause::Tag { key: IMPORTED_FROM_TAG.into(), test: TextTest::Equal(run_id.into()) };
-    let query = RunQuery {
-        experiment_ids: vec![experiment_id.into()],
-        filter: RunFilter { clauses: vec![clause] },
-        max_results: 1,
-        ..RunQuery::default()
-    };
-    Ok(store.search_runs(&query)?.items.pop())
+    run_tagged(store, experiment_id, IMPORTED_FROM_TAG, run_id)
 }
 
 fn begin(store: &dyn RunStore, experiment_id: &str, run: &Run) -> Result<Run, TrackingError> {

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anmok_protocol::search::{Clause, TextTest};
 use anmok_protocol::{
     ApiError, Batch, DEFAULT_EXPERIMENT_ID, Experiment, ExperimentFilter, ExperimentOrder, ExperimentTag, Metric, Run, RunFilter, RunInfo,
     RunInputs, RunOrder, RunStatus, RunTag, ViewType, Visible, limits,
@@ -154,6 +155,18 @@ impl Default for RunQuery {
             page_token: None,
         }
     }
+}
+
+/// The newest active run of an experiment whose tag has this value.
+pub(crate) fn run_tagged(store: &dyn RunStore, experiment_id: &str, key: &str, value: &str) -> Result<Option<Run>, TrackingError> {
+    let clause = Clause::Tag { key: key.into(), test: TextTest::Equal(value.into()) };
+    let query = RunQuery {
+        experiment_ids: vec![experiment_id.into()],
+        filter: RunFilter { clauses: vec![clause] },
+        max_results: 1,
+        ..RunQuery::default()
+    };
+    Ok(store.search_runs(&query)?.items.pop())
 }
 
 /// A search for experiments.

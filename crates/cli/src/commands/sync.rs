@@ -60,7 +60,9 @@ impl Sync {
         let named = matches!(resolved.source("tracking_uri"), Source::Flag { .. });
         let settings = &resolved.settings;
         logging::start(settings, &progress::bars(false), None);
-        let (chosen, unreadable) = self.choose(settings)?;
+        let (mut chosen, unreadable) = self.choose(settings)?;
+        // A run may be nested in one that was begun before it.
+        chosen.sort_by_key(|left| left.contents.birth.as_ref().map(|birth| birth.start_time));
         let mut stores = Stores { settings, named, open: HashMap::new() };
         let outcomes: Vec<Outcome> = chosen.into_iter().map(|left| stores.deliver(left)).collect();
         stores.open.values().for_each(|store| liveness::mark_dead(store.as_ref()));
@@ -88,8 +90,6 @@ impl Sync {
                 Err(error) => unreadable.push(error),
             }
         }
-        // A run may be nested in one that was begun before it.
-        all.sort_by_key(|left| left.contents.birth.as_ref().map(|birth| birth.start_time));
         if self.runs.is_empty() {
             return Ok((all, unreadable));
         }
@@ -98,7 +98,6 @@ impl Sync {
         };
         for text in &self.runs {
             let mut ids: Vec<&str> = all.iter().filter(|left| is_meant(left, text)).map(|left| left.header.run_id.as_str()).collect();
-            ids.sort_unstable();
             ids.dedup();
             match ids.as_slice() {
                 [_] => {}

@@ -4,7 +4,7 @@ use super::provenance;
 use crate::process::Process;
 use crate::settings::{Settings, without_password};
 use crate::{liveness, tracking};
-use anmok_protocol::{Batch, LifecycleStage, PARENT_RUN_TAG, Run, RunStatus, RunTag};
+use anmok_protocol::{Batch, PARENT_RUN_TAG, Run, RunStatus, RunTag};
 use anmok_tracking::delivery::superseded::ATTEMPT_TAG;
 use anmok_tracking::journal::{Birth, folder};
 use anmok_tracking::{LogOptions, NewRun, RunStore, RunUpdate, RunWriter, now_ms, offline_run};
@@ -59,10 +59,7 @@ impl Record {
         Ok(match &self.store {
             None => offline_run(&new)?,
             Some(store) => {
-                new.experiment_id = match &settings.parent_run_id {
-                    Some(parent) => experiment_of_parent(store.as_ref(), parent)?,
-                    None => tracking::experiment_of(store.as_ref(), settings)?,
-                };
+                new.experiment_id = tracking::experiment_of(store.as_ref(), settings)?;
                 store.create_run(&new)?
             }
         })
@@ -123,14 +120,6 @@ fn given_run(store: &dyn RunStore, run_id: &str, tags: Vec<RunTag>) -> anyhow::R
     store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
     store.update_run(run_id, &RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() })?;
     store.run(run_id)?.with_context(|| format!("run {run_id} has gone"))
-}
-
-/// The experiment of the run that another is nested in: MLflow's UI shows a child under its parent only there.
-fn experiment_of_parent(store: &dyn RunStore, run_id: &str) -> anyhow::Result<String> {
-    let parent = store.run(run_id)?.filter(|run| run.info.lifecycle_stage == LifecycleStage::Active);
-    let parent =
-        parent.with_context(|| format!("there is no run {run_id} to nest the new one in (--parent-run-id, ANMOK_PARENT_RUN_ID)"))?;
-    Ok(parent.info.experiment_id)
 }
 
 /// One sitting of a run.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anmok_protocol::{ApiError, ErrorCode, PARENT_RUN_TAG, Run, RunFilter, RunTag, ViewType};
+use anmok_protocol::{ApiError, ErrorCode, PARENT_RUN_TAG, Run, RunTag};
 
 use super::backoff::Backoff;
 use super::refusal::Refusal;
@@ -10,7 +10,7 @@ use super::superseded::Superseded;
 use super::{Delivery, Listener, Obstacle, Target};
 use crate::error::TrackingError;
 use crate::journal::{self, Birth, Contents, Folder, Header, Journal, Positions};
-use crate::store::{NewExperiment, NewRun, RunQuery, RunStore};
+use crate::store::{NewExperiment, NewRun, RunStore, run_tagged};
 
 /// The tag that says which run's journal a run was made from: its id where it was logged first.
 pub const SOURCE_RUN_TAG: &str = "anmok.source_run_id";
@@ -182,16 +182,7 @@ fn run_for(
 /// A run that was made from this journal by a process that could not note it any more.
 fn made_before(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Option<Run>, TrackingError> {
     let Some(experiment) = store.experiment_by_name(&birth.experiment_name)? else { return Ok(None) };
-    let filter = RunFilter::parse(&format!("tags.`{SOURCE_RUN_TAG}` = '{run_id}'"))
-        .map_err(|error| TrackingError::from(ApiError::invalid(error.to_string())))?;
-    let query = RunQuery {
-        experiment_ids: vec![experiment.experiment_id],
-        filter,
-        view: ViewType::ActiveOnly,
-        max_results: 1,
-        ..RunQuery::default()
-    };
-    Ok(store.search_runs(&query)?.items.into_iter().next())
+    run_tagged(store, &experiment.experiment_id, SOURCE_RUN_TAG, run_id)
 }
 
 fn make(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Run, TrackingError> {
