@@ -41,9 +41,10 @@ logs: ## Show its log as it grows
 mlflow-ui: ## Start it with the web UI of the mlflow that is installed (pip install mlflow)
 	@scripts/server.sh ui $(ARGS)
 
-test: ## Run the tests (PostgreSQL and MLflow, 1 GB, are installed first where that works, else their tests are skipped by name)
+test: ## Run the tests (PostgreSQL, MLflow (1 GB) and Azurite are installed first where that works, else their tests are skipped by name)
 	scripts/postgresql.sh
 	@scripts/mlflow-python.sh >/dev/null || echo "without MLflow the tests with it are skipped"
+	@scripts/azurite.sh || echo "without Azurite the test with it is skipped"
 	cargo test --workspace --no-fail-fast
 
 test-mlflow: ## Compare our server with MLflow's by MLflow's own client, and nothing else

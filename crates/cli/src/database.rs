@@ -10,7 +10,7 @@ pub fn options(resolved: &Resolved) -> StoreOptions {
     StoreOptions {
         durability: settings.durability,
         artifact_root: Some(settings.default_artifact_root.clone()),
-        artifacts: ArtifactOptions { destination: Some(settings.server.artifacts_destination.clone()), s3: settings.s3.clone() },
+        artifacts: ArtifactOptions { destination: Some(settings.server.artifacts_destination.clone()), buckets: settings.buckets.clone() },
         ..StoreOptions::default()
     }
 }

@@ -27,7 +27,7 @@ fn open_with(uri: &str, settings: &Settings, server: ServerOptions) -> anyhow::R
     let options = StoreOptions {
         durability: settings.durability,
         artifact_root: Some(settings.default_artifact_root.clone()),
-        artifacts: ArtifactOptions { destination: None, s3: settings.s3.clone() },
+        artifacts: ArtifactOptions { destination: None, buckets: settings.buckets.clone() },
         server,
         ..StoreOptions::default()
     };

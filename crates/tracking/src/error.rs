@@ -199,16 +199,18 @@ pub enum TrackingError {
     },
 
     /// A bucket refused the credentials.
-    #[error("{doing} {uri}: access was refused; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may do in this bucket")]
+    #[error("{doing} {uri}: access was refused; check {check}, and what they may do in this bucket")]
     ArtifactsRefused {
         /// What was being done.
         doing: &'static str,
         /// To which object.
         uri: String,
+        /// Where its credentials come from.
+        check: &'static str,
     },
 
     /// A bucket did not answer, or not as it should.
-    #[error("{doing} {uri}: {detail}; if the server's address is wrong, set MLFLOW_S3_ENDPOINT_URL, otherwise try again later")]
+    #[error("{doing} {uri}: {detail}; if the server's address is wrong, set {address}, otherwise try again later")]
     ArtifactsUnavailable {
         /// What was being done.
         doing: &'static str,
@@ -216,6 +218,8 @@ pub enum TrackingError {
         uri: String,
         /// The client's words.
         detail: String,
+        /// The variable that names the server's address.
+        address: &'static str,
     },
 
     /// A run's journal on this machine cannot be used.

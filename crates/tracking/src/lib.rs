@@ -40,7 +40,7 @@ pub mod webhooks;
 pub mod writer;
 
 pub use accounts::{Account, AccountKey, AccountStore, AccountToken, NewToken, NewUser};
-pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, ByteRange, Download, NoDownload, PresignedMethod, S3Options, Upload};
+pub use artifact::{ArtifactOptions, ArtifactStore, Artifacts, BucketOptions, ByteRange, Download, NoDownload, PresignedMethod, Upload};
 pub use delivery::offline::offline_run;
 pub use error::TrackingError;
 pub use http::options::{MultipartOptions, ProxyOptions, ServerOptions};

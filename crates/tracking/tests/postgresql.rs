@@ -71,6 +71,36 @@ fn places_that_cannot_be_reached_are_named_without_the_password() {
     assert!(error.to_string().contains("grant the user CREATE on the database"), "{error}");
 }
 
+/// What MLflow's users write into a URI, as libpq has it: `require` believes anybody, `verify-full` only whom it can check.
+#[test]
+fn tls_is_spoken_and_its_certificates_are_checked() {
+    let certificates = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http/certificates");
+    let read = |name: &str| std::fs::read(format!("{certificates}/{name}")).unwrap();
+    let test = "postgresql::tls_is_spoken_and_its_certificates_are_checked";
+    let Some(server) = postgres::start_with_tls(test, &read("server.pem"), &read("server.key")) else { return };
+    let uri = server.database();
+    let checked = format!("sslmode=verify-full&sslrootcert={certificates}/authority.pem");
+    for query in ["sslmode=require", &checked, "sslmode=disable"] {
+        let store = try_open(&format!("{uri}?{query}")).unwrap_or_else(|error| panic!("{query}: {error}"));
+        let experiment = NewExperiment { name: query.into(), ..NewExperiment::default() };
+        store.create_experiment(&experiment).unwrap();
+        // The server's own word for who is talking how, while the store's connections are open.
+        let ciphered = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND \
+                        pid <> pg_backend_pid()";
+        assert_eq!(server.sql(&uri, ciphered), if query == "sslmode=disable" { "f" } else { "t" }, "{query}");
+    }
+    // No public authority has signed it, and the other one is not its authority's.
+    for query in ["sslmode=verify-full".to_owned(), format!("sslmode=verify-full&sslrootcert={certificates}/elsewhere.pem")] {
+        let error = try_open(&format!("{uri}?{query}")).err().expect("it is refused").to_string();
+        assert!(error.contains("certificate") && !error.contains(postgres::PASSWORD), "{error}");
+    }
+    for (name, words) in [("expired", "expired"), ("elsewhere", "not valid for name")] {
+        let Some(server) = postgres::start_with_tls(test, &read(&format!("{name}.pem")), &read(&format!("{name}.key"))) else { return };
+        let error = try_open(&format!("{}?{checked}", server.uri("postgres"))).err().expect("it is refused").to_string();
+        assert!(error.contains(words), "{name}: {error}");
+    }
+}
+
 #[test]
 fn a_new_database_can_be_opened_by_many_at_once() {
     let Some(server) = postgres::shared("postgresql::a_new_database_can_be_opened_by_many_at_once") else { return };

@@ -22,7 +22,7 @@ use crate::settings::env_file::EnvFile;
 use crate::settings::recipe_file::RecipeFile;
 use crate::settings::resolve::{Inputs, resolve};
 use crate::settings::{Problems, Resolved, Section};
-use anmok_tracking::{ProxyOptions, ServerOptions};
+use anmok_tracking::{BucketOptions, ProxyOptions, ServerOptions};
 use anmok_train::Recipe;
 use clap::{Parser, Subcommand};
 use std::collections::BTreeMap;
@@ -148,11 +148,12 @@ impl Surroundings {
         [self.environment.get(name), file].into_iter().flatten().find(|value| !value.is_empty())
     }
 
-    /// AWS's own variables, which are its tools' and no settings of ours.
-    fn aws_variables(&self) -> BTreeMap<String, String> {
+    /// The variables of those who keep buckets, which are their tools' and no settings of ours.
+    fn provider_variables(&self) -> BTreeMap<String, String> {
         let file = self.env_file.iter().flat_map(|file| &file.variables);
         // The environment is stronger, and an empty variable is one that is not set.
-        let all = file.chain(&self.environment).filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty());
+        let of_provider = |name: &str| BucketOptions::PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let all = file.chain(&self.environment).filter(|(name, value)| of_provider(name) && !value.is_empty());
         all.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
@@ -191,7 +192,7 @@ impl Surroundings {
         };
         match resolve(&inputs) {
             Ok(mut resolved) if problems.is_empty() => {
-                resolved.settings.s3.variables = self.aws_variables();
+                resolved.settings.buckets.variables = self.provider_variables();
                 self.add_credentials(&mut resolved.settings.connection);
                 resolved.warnings.extend(self.env_file.iter().flat_map(EnvFile::suspects));
                 Ok(resolved)

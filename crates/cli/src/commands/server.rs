@@ -125,7 +125,7 @@ fn open(resolved: &Resolved) -> anyhow::Result<Arc<dyn Store>> {
         artifact_root: Some(default_root(resolved)),
         artifacts: ArtifactOptions {
             destination: settings.server.serve_artifacts.then(|| settings.server.artifacts_destination.clone()),
-            s3: settings.s3.clone(),
+            buckets: settings.buckets.clone(),
         },
         ..StoreOptions::default()
     };

@@ -53,7 +53,7 @@ pub struct Settings {
     pub journal_dir: PathBuf,
     pub tracking_uri: String,
     pub default_artifact_root: String,
-    pub s3: anmok_tracking::S3Options,
+    pub buckets: anmok_tracking::BucketOptions,
     pub durability: anmok_tracking::Durability,
     /// How a tracking server is reached, with the credentials, which are no settings.
     pub connection: anmok_tracking::ServerOptions,
@@ -92,7 +92,7 @@ impl Default for Settings {
             journal_dir: ".anmok/journal".into(),
             tracking_uri: "sqlite:///anmok.db".into(),
             default_artifact_root: "artifacts".into(),
-            s3: anmok_tracking::S3Options::default(),
+            buckets: anmok_tracking::BucketOptions::default(),
             durability: anmok_tracking::Durability::Normal,
             connection: anmok_tracking::ServerOptions::default(),
             experiment_name: "Default".into(),

@@ -82,7 +82,7 @@ const BACKEND_STORE_URI: Setting = setting(
 
 const ARTIFACTS_DESTINATION: Setting = setting(
     "artifacts_destination",
-    "Where the server keeps its clients' artifacts: a folder, or s3://BUCKET/PREFIX",
+    "Where the server keeps its clients' artifacts: a folder, or a bucket: s3://, gs://, wasbs://",
     &Text { field: |s| &mut s.server.artifacts_destination, noun: "URI", what: "a folder or URI" },
 )
 .with_variables(&["MLFLOW_ARTIFACTS_DESTINATION"]);

@@ -15,7 +15,7 @@ pub enum ParamDrift {
 
 const DEFAULT_ARTIFACT_ROOT: Setting = setting(
     "default_artifact_root",
-    "Where the artifacts of new experiments go: a folder, or s3://BUCKET/PREFIX",
+    "Where the artifacts of new experiments go: a folder, or a bucket: s3://, gs://, wasbs://",
     &Text { field: |s| &mut s.default_artifact_root, noun: "URI", what: "a folder or URI" },
 )
 .with_variables(&["MLFLOW_DEFAULT_ARTIFACT_ROOT"]);
@@ -30,13 +30,16 @@ const DURABILITY: Setting = setting(
 const S3_ENDPOINT_URL: Setting = setting(
     "s3_endpoint_url",
     "Where an S3 server other than Amazon's is reached; credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    &Optional { field: |s| &mut s.s3.endpoint_url, kind: Kind::Text, noun: "URL", what: "a URL", absent: "Amazon's" },
+    &Optional { field: |s| &mut s.buckets.s3_endpoint_url, kind: Kind::Text, noun: "URL", what: "a URL", absent: "Amazon's" },
 )
 .with_variables(&["MLFLOW_S3_ENDPOINT_URL"]);
 
-const S3_IGNORE_TLS: Setting =
-    setting("s3_ignore_tls", "Accept an S3 server's certificate that cannot be checked", &Switch { field: |s| &mut s.s3.ignore_tls })
-        .with_variables(&["MLFLOW_S3_IGNORE_TLS"]);
+const S3_IGNORE_TLS: Setting = setting(
+    "s3_ignore_tls",
+    "Accept an S3 server's certificate that cannot be checked",
+    &Switch { field: |s| &mut s.buckets.s3_ignore_tls },
+)
+.with_variables(&["MLFLOW_S3_IGNORE_TLS"]);
 
 /// Those of [`SECTION`] that a server takes as flags; the rest is for clients.
 pub const OF_SERVER: Section =

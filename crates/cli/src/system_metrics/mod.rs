@@ -2,12 +2,15 @@
 //! `cpu_utilization_percentage`, `system_memory_usage_megabytes` and so on. A megabyte is a million bytes there.
 //!
 //! - `readings`: what the system tells
+//! - `gpu`: what NVIDIA's GPUs tell
 
+mod gpu;
 mod readings;
 
 use crate::recorder::Recorder;
 use anmok_tracking::writer::SideEntrance;
 use anyhow::Context;
+use gpu::Gpus;
 use readings::Readings;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,6 +18,9 @@ use std::time::Duration;
 
 /// What the names begin with.
 const PREFIX: &str = "system/";
+
+/// Bytes of MLflow's megabyte.
+const MEGABYTE: f64 = 1e6;
 
 /// Samples in a thread of its own until it is dropped.
 pub struct Sampler {
@@ -28,6 +34,7 @@ impl Sampler {
         let (log, first) = (recorder.side_entrance(), recorder.next_step(PREFIX));
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new().name("system-metrics".to_owned()).spawn(move || {
+            let gpus = Gpus::find();
             let mut before = Readings::now();
             let start = before;
             for step in first.. {
@@ -35,7 +42,7 @@ impl Sampler {
                     return;
                 }
                 let now = Readings::now();
-                log_sample(&log, step, &now.metrics(&before, &start));
+                log_sample(&log, step, &now.metrics(&before, &start), &gpus.metrics());
                 before = now;
             }
         });
@@ -54,8 +61,9 @@ impl Drop for Sampler {
     }
 }
 
-fn log_sample(log: &SideEntrance, step: i64, sample: &[(&str, f64)]) {
-    let named: Vec<(String, f64)> = sample.iter().map(|(name, value)| (format!("{PREFIX}{name}"), *value)).collect();
+fn log_sample(log: &SideEntrance, step: i64, machine: &[(&str, f64)], gpus: &[(String, f64)]) {
+    let all = machine.iter().copied().chain(gpus.iter().map(|(name, value)| (name.as_str(), *value)));
+    let named: Vec<(String, f64)> = all.map(|(name, value)| (format!("{PREFIX}{name}"), value)).collect();
     let named: Vec<(&str, f64)> = named.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     log.metrics(step, &named);
 }

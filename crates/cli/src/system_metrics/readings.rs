@@ -1,5 +1,6 @@
 //! What the system tells at one moment: on Linux by way of `/proc`; elsewhere only of the disk. What it does not tell is left out.
 
+use super::MEGABYTE;
 use std::fs::read_to_string;
 
 /// At one moment.
@@ -38,8 +39,6 @@ struct Network {
     received: f64,
     transmitted: f64,
 }
-
-const MEGABYTE: f64 = 1e6;
 
 impl Readings {
     pub fn now() -> Self {

@@ -95,7 +95,7 @@ pub(crate) fn create_multipart_upload(app: &Call, path: &InPath, asked: CreateMu
     let Some(parts) = u32::try_from(parts).ok().filter(|_| (1..=PARTS_MAX).contains(&parts)) else {
         return Err(ApiError::invalid(format!("num_parts must be between 1 and {PARTS_MAX} (got {parts}).")).into());
     };
-    let objects = found(root.objects(), unsupported)?;
+    let objects = found(root.signing(), unsupported)?;
     let (upload_id, urls) = waiting(objects.begin_parts(&target, parts, Duration::from_secs(VALID_SECONDS.unsigned_abs())))?;
     let credentials = urls.into_iter().zip(1..).map(|(url, part_number)| MultipartUploadCredential { url, part_number, headers: vec![] });
     Ok(CreateMultipartUploadResponse { upload_id: Some(upload_id), credentials: credentials.collect() })
@@ -103,7 +103,7 @@ pub(crate) fn create_multipart_upload(app: &Call, path: &InPath, asked: CreateMu
 
 pub(crate) fn complete_multipart_upload(app: &Call, path: &InPath, mut asked: CompleteMultipartUpload) -> Answer<Empty> {
     let (root, target) = (root(app)?, target(path, &asked.path)?);
-    let objects = found(root.objects(), unsupported)?;
+    let objects = found(root.signing(), unsupported)?;
     asked.parts.sort_by_key(|part| part.part_number);
     if asked.parts.iter().zip(1..).any(|(part, number)| part.part_number != number) {
         return Err(ApiError::invalid("The parts must be numbered from 1 on without a gap.").into());
@@ -115,7 +115,7 @@ pub(crate) fn complete_multipart_upload(app: &Call, path: &InPath, mut asked: Co
 
 pub(crate) fn abort_multipart_upload(app: &Call, path: &InPath, asked: AbortMultipartUpload) -> Answer<Empty> {
     let (root, target) = (root(app)?, target(path, &asked.path)?);
-    let objects = found(root.objects(), unsupported)?;
+    let objects = found(root.signing(), unsupported)?;
     waiting(objects.abort_parts(&target, asked.upload_id.as_deref().unwrap_or_default()))?;
     Ok(Empty {})
 }
@@ -124,7 +124,7 @@ pub(crate) fn presigned_download_url(app: &Call, path: &InPath) -> Answer<GetPre
     let (root, path) = (root(app)?, ArtifactPath::parse(path.first())?);
     let unsupported =
         || ApiError::new(ErrorCode::NotImplemented, "Multipart download is not supported for the current artifact repository");
-    found(root.objects(), unsupported)?;
+    found(root.signing(), unsupported)?;
     let file_size = Some(size(&root, &path)?);
     let url = signed(&root, PresignedMethod::Get, &path, None)?;
     Ok(GetPresignedDownloadUrlResponse { url, headers: BTreeMap::new(), file_size })

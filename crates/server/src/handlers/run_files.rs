@@ -80,13 +80,13 @@ pub(super) fn signed(store: &ArtifactStore, method: PresignedMethod, path: &Arti
     };
     let unsupported =
         || ApiError::new(ErrorCode::NotImplemented, format!("Presigned {what} is not supported for the current artifact repository"));
-    let objects = found(store.objects(), unsupported)?;
+    let objects = found(store.signing(), unsupported)?;
     Ok(waiting(objects.presigned(method, path, valid))?)
 }
 
 /// Bytes of an object.
 pub(super) fn size(store: &ArtifactStore, path: &ArtifactPath) -> Answer<i64> {
-    let objects = found(store.objects(), || ApiError::new(ErrorCode::NotImplemented, "The size of a local file is not asked for"))?;
+    let objects = found(store.signing(), || ApiError::new(ErrorCode::NotImplemented, "The size of a local file is not asked for"))?;
     let size = waiting(objects.size(path))?;
     let absent = || ApiError::new(ErrorCode::ResourceDoesNotExist, format!("There is no artifact {path}"));
     Ok(i64::try_from(found(size, absent)?).unwrap_or(i64::MAX))

@@ -22,7 +22,7 @@ pub(crate) async fn version(_: Shared, _: Request<Body>) -> Result<Response, Fai
 /// What the client and the web UI adapt to. Traces, workspaces and the like are not kept here.
 pub(crate) async fn info(app: Shared, _: Request<Body>) -> Result<Response, Failure> {
     let parts = app.options.serve_artifacts
-        && app.blocking("ServerInfo", |app| Ok(app.store.artifacts(crate::handlers::PROXIED)?.objects().is_some())).await.unwrap_or(false);
+        && app.blocking("ServerInfo", |app| Ok(app.store.artifacts(crate::handlers::PROXIED)?.signing().is_some())).await.unwrap_or(false);
     let info = json!({
         "store_type": "SqlStore",
         "workspaces_enabled": false,

@@ -1,4 +1,4 @@
-//! A run's files: local folders and S3 behind one type, so that callers know no trait.
+//! A run's files: local folders and buckets behind one type, so that callers know no trait.
 //!
 //! Each store can be used in two ways: blocking, for a training run's threads, and asynchronous and in pieces, for a server
 //! that carries files of any size at constant memory. Local folders are our own code: `object_store`'s `LocalFileSystem`
@@ -6,10 +6,11 @@
 //!
 //! - [`options`]: what is needed to reach other places than folders
 //! - [`transfer`]: pieces on their way in and out
-//! - `folder`, `objects`: the two kinds; `attachment`: how a bucket names what it sends
+//! - `folder`, `objects`: the two kinds; `bucket`: the providers of buckets; `attachment`: how a bucket names what it sends
 //! - `uri`: artifact URIs
 
 mod attachment;
+mod bucket;
 mod folder;
 mod objects;
 pub mod options;
@@ -24,12 +25,13 @@ use std::sync::{Mutex, PoisonError};
 use anmok_protocol::{ArtifactPath, FileInfo};
 use bytes::Bytes;
 
+use self::bucket::Bucket;
 use self::folder::{Folder, FolderUpload};
-use self::objects::{Bucket, ObjectUpload};
+use self::objects::ObjectUpload;
 use crate::error::TrackingError;
 use crate::http::Proxied;
 pub use objects::{Objects, PresignedMethod};
-pub use options::{ArtifactOptions, S3Options};
+pub use options::{ArtifactOptions, BucketOptions};
 pub use transfer::{ByteRange, ByteStream, Download, NoDownload};
 pub(crate) use uri::{file_uri, local_folder};
 
@@ -46,8 +48,8 @@ impl Artifacts {
         Self { options, buckets: Mutex::default() }
     }
 
-    /// The files below a path, or a `file:`, `s3:` or (where a server keeps some) `mlflow-artifacts:` URI. Nothing is made
-    /// or asked until something is put or read.
+    /// The files below a path, or a URI of a folder, a bucket or (where a server keeps some) `mlflow-artifacts:`. Nothing is
+    /// made or asked until something is put or read.
     ///
     /// # Errors
     /// A URI of a kind that cannot be reached, with what is missing.
@@ -67,21 +69,24 @@ impl Artifacts {
         if let Some(root) = local_folder(uri)? {
             return Ok(ArtifactStore(Kind::Folder(Folder::new(root))));
         }
-        if let Some((name, prefix)) = uri::s3_bucket(uri)? {
+        if let Some(found) = uri::bucket(uri)? {
             let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-            let bucket = match buckets.get(name) {
+            let name = found.name();
+            let bucket = match buckets.get(&name) {
                 Some(bucket) => bucket.clone(),
                 None => {
-                    let bucket = Bucket::s3(name, &self.options.s3)?;
-                    buckets.insert(name.to_owned(), bucket.clone());
+                    let bucket = Bucket::open(&found, &self.options.buckets)?;
+                    buckets.insert(name, bucket.clone());
                     bucket
                 }
             };
-            return Ok(ArtifactStore(Kind::Objects(Objects::new(bucket, prefix))));
+            return Ok(ArtifactStore(Kind::Objects(Objects::new(bucket, found.prefix))));
         }
         Err(TrackingError::ArtifactLocation {
             uri: uri.into(),
-            why: "this build reaches local folders (a path, or file:///path) and S3 (s3://bucket/prefix)".into(),
+            why: "what can be reached are folders (a path, or file:///PATH), S3 (s3://BUCKET/PREFIX), Google Cloud Storage (gs://BUCKET/PREFIX) \
+                  and Azure (wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/PREFIX)"
+                .into(),
         })
     }
 }
@@ -266,11 +271,11 @@ impl ArtifactStore {
         }))
     }
 
-    /// The bucket, for what only buckets can do; `None` for a folder.
-    pub fn objects(&self) -> Option<&Objects> {
+    /// The bucket, where it makes URLs that need no credentials; `None` for a folder, and for a bucket that makes none.
+    pub fn signing(&self) -> Option<&Objects> {
         match &self.0 {
             Kind::Folder(_) | Kind::Proxied(_) => None,
-            Kind::Objects(objects) => Some(objects),
+            Kind::Objects(objects) => Some(objects).filter(|objects| objects.signs()),
         }
     }
 }

@@ -10,18 +10,18 @@ use std::time::Duration;
 use anmok_protocol::{ArtifactPath, FileInfo};
 use bytes::{Buf, Bytes};
 use futures_util::TryStreamExt;
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::buffered::BufWriter;
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::multipart::PartId;
 use object_store::path::Path as Key;
-use object_store::signer::{Method, SignedUrlOptions, Signer};
-use object_store::{BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::signer::{Method, SignedUrlOptions};
+use object_store::{GetOptions, GetRange, ObjectStoreExt};
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::attachment::attachment;
-use super::options::S3Options;
+use super::bucket::{Bucket, Signing};
 use super::transfer::{ByteRange, ByteStream, Download, NoDownload};
+use super::uri::Provider;
 use crate::error::TrackingError;
 
 /// Bytes of a part of a large file. S3 takes 10,000 parts: files of up to 160 GB.
@@ -32,61 +32,6 @@ const PARTS_AT_ONCE: usize = 2;
 
 /// Bytes that a blocking writer takes at once.
 const PIECE: usize = 1024 * 1024;
-
-/// The region that is signed for where none is named; other servers than Amazon's do not mind.
-const DEFAULT_REGION: &str = "us-east-1";
-
-/// A connection to a bucket. Clones are the same connection.
-#[derive(Clone)]
-pub(super) struct Bucket {
-    /// For messages: `s3://name`.
-    name: Arc<str>,
-    store: Arc<AmazonS3>,
-}
-
-impl std::fmt::Debug for Bucket {
-    /// The name alone: the connection holds secrets.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        formatter.write_str(&self.name)
-    }
-}
-
-impl Bucket {
-    /// A bucket of S3 or of what speaks its protocol. Nothing is asked yet.
-    pub fn s3(bucket: &str, options: &S3Options) -> Result<Self, TrackingError> {
-        // Several providers can be compiled in, and rustls does not choose by itself; it may have been done already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(DEFAULT_REGION);
-        for (name, value) in &options.variables {
-            if let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
-                builder = builder.with_config(key, value);
-            }
-        }
-        // No limit on the whole of a request: it may carry a file of any size.
-        let mut client = ClientOptions::new()
-            .with_connect_timeout(Duration::from_secs(5))
-            .with_read_timeout(Duration::from_secs(60))
-            .with_timeout_disabled();
-        if let Some(endpoint) = &options.endpoint_url {
-            builder = builder.with_endpoint(endpoint.trim_end_matches('/')).with_virtual_hosted_style_request(false);
-            client = client.with_allow_http(endpoint.starts_with("http://"));
-        }
-        if options.ignore_tls {
-            client = client.with_allow_invalid_certificates(true);
-        }
-        // A minute or two of retries inside would outlast the patience of whoever waits; callers have retries of their own.
-        let retries = RetryConfig {
-            backoff: BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(2), base: 2.0 },
-            max_retries: 4,
-            retry_timeout: Duration::from_secs(15),
-        };
-        let name: Arc<str> = format!("s3://{bucket}").into();
-        match builder.with_client_options(client).with_retry(retries).build() {
-            Ok(store) => Ok(Self { name, store: Arc::new(store) }),
-            Err(error) => Err(TrackingError::ArtifactLocation { uri: name.to_string(), why: error.to_string() }),
-        }
-    }
-}
 
 /// The objects of a bucket below a prefix.
 #[derive(Debug, Clone)]
@@ -130,22 +75,37 @@ impl Objects {
     fn failed(&self, doing: &'static str, key: &Key, error: &object_store::Error) -> TrackingError {
         use object_store::Error;
         let uri = self.uri(key.as_ref());
+        let refused = |uri| TrackingError::ArtifactsRefused { doing, uri, check: self.bucket.provider.credentials() };
         match error {
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => TrackingError::ArtifactsRefused { doing, uri },
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => refused(uri),
             // A bucket that does not exist; an absent object is told apart before.
             Error::NotFound { .. } => TrackingError::ArtifactLocation { uri, why: format!("{doing}: there is no such bucket or object") },
-            _ => TrackingError::ArtifactsUnavailable { doing, uri, detail: root_cause(error) },
+            _ => {
+                let detail = root_cause(error);
+                // Of a list this is told as any other error.
+                if ["401 Unauthorized", "403 Forbidden"].iter().any(|status| detail.contains(status)) {
+                    return refused(uri);
+                }
+                TrackingError::ArtifactsUnavailable { doing, uri, detail, address: self.bucket.provider.address() }
+            }
         }
     }
 
     /// A file or a part of it in pieces.
     pub(super) async fn download(&self, path: &ArtifactPath, range: Option<ByteRange>) -> Result<Download, NoDownload> {
         let key = self.key(Some(path))?;
-        let asked = range.as_ref().map(|range| match range {
-            ByteRange::Bounded(range) => GetRange::Bounded(range.clone()),
-            ByteRange::From(start) => GetRange::Offset(*start),
-            ByteRange::Last(count) => GetRange::Suffix(*count),
-        });
+        let asked = match &range {
+            None => None,
+            Some(ByteRange::Bounded(range)) => Some(GetRange::Bounded(range.clone())),
+            Some(ByteRange::From(start)) => Some(GetRange::Offset(*start)),
+            // Azure knows no ranges from the end.
+            Some(ByteRange::Last(count)) if self.bucket.provider == Provider::Azure => match self.bucket.store.head(&key).await {
+                Ok(meta) => Some(GetRange::Offset(meta.size.saturating_sub(*count))),
+                // The read itself tells what is wrong.
+                Err(_) => None,
+            },
+            Some(ByteRange::Last(count)) => Some(GetRange::Suffix(*count)),
+        };
         let options = GetOptions { range: asked, ..GetOptions::default() };
         match self.bucket.store.get_opts(&key, options).await {
             Ok(found) => {
@@ -190,8 +150,9 @@ impl Objects {
         let shown = |key: &Key| key.as_ref()[self.prefix.len()..].trim_start_matches('/').to_owned();
         let folders = listed.common_prefixes.iter().map(|key| FileInfo { path: shown(key), is_dir: true, file_size: None });
         let files = listed.objects.iter().map(|meta| FileInfo { path: shown(&meta.location), is_dir: false, file_size: Some(meta.size) });
-        // Some tools keep an empty object for the folder itself.
-        let mut all: Vec<_> = folders.chain(files).filter(|entry| !entry.path.is_empty()).collect();
+        // Some servers and tools keep an empty object for the folder itself.
+        let itself = folder.map_or("", ArtifactPath::as_str);
+        let mut all: Vec<_> = folders.chain(files).filter(|entry| !entry.path.is_empty() && entry.path != itself).collect();
         all.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(all)
     }
@@ -209,6 +170,18 @@ impl Objects {
         Ok(found)
     }
 
+    /// Whether this bucket makes URLs that need no credentials, for files and for their parts.
+    pub(super) fn signs(&self) -> bool {
+        self.bucket.signing.is_some()
+    }
+
+    fn signing(&self) -> Result<&dyn Signing, TrackingError> {
+        self.bucket.signing.as_deref().ok_or_else(|| {
+            let why = "no URLs are signed for it".into();
+            TrackingError::ArtifactLocation { uri: self.place(), why }
+        })
+    }
+
     /// A URL with which `method` can be done on a file without credentials, for a time.
     ///
     /// # Errors
@@ -219,7 +192,7 @@ impl Objects {
             PresignedMethod::Get => SignedUrlOptions::new().with_query([("response-content-disposition", attachment(path.file_name()))]),
             PresignedMethod::Put => SignedUrlOptions::new(),
         };
-        let url = self.bucket.store.signed_url_opts(method.http(), &key, valid, &options).await;
+        let url = self.signing()?.signed_url_opts(method.http(), &key, valid, &options).await;
         url.map(String::from).map_err(|error| self.failed("signing a URL for", &key, &error))
     }
 
@@ -243,12 +216,13 @@ impl Objects {
     pub async fn begin_parts(&self, path: &ArtifactPath, parts: u32, valid: Duration) -> Result<(String, Vec<String>), TrackingError> {
         let key = self.key(Some(path))?;
         let failed = |error: object_store::Error| self.failed("beginning to upload", &key, &error);
-        let id = self.bucket.store.create_multipart(&key).await.map_err(failed)?;
+        let signing = self.signing()?;
+        let id = signing.create_multipart(&key).await.map_err(failed)?;
         let mut urls = Vec::with_capacity(parts as usize);
         for number in 1..=parts {
             let query = [("partNumber", number.to_string()), ("uploadId", id.clone())];
             let options = SignedUrlOptions::new().with_query(query);
-            urls.push(self.bucket.store.signed_url_opts(Method::PUT, &key, valid, &options).await.map_err(failed)?.into());
+            urls.push(signing.signed_url_opts(Method::PUT, &key, valid, &options).await.map_err(failed)?.into());
         }
         Ok((id, urls))
     }
@@ -260,7 +234,7 @@ impl Objects {
     pub async fn complete_parts(&self, path: &ArtifactPath, upload_id: &str, etags: Vec<String>) -> Result<(), TrackingError> {
         let key = self.key(Some(path))?;
         let parts = etags.into_iter().map(|content_id| PartId { content_id }).collect();
-        let done = self.bucket.store.complete_multipart(&key, &upload_id.to_owned(), parts).await;
+        let done = self.signing()?.complete_multipart(&key, &upload_id.to_owned(), parts).await;
         done.map(drop).map_err(|error| self.failed("completing the upload of", &key, &error))
     }
 
@@ -270,7 +244,7 @@ impl Objects {
     /// As [`super::ArtifactStore::put_file`].
     pub async fn abort_parts(&self, path: &ArtifactPath, upload_id: &str) -> Result<(), TrackingError> {
         let key = self.key(Some(path))?;
-        let done = self.bucket.store.abort_multipart(&key, &upload_id.to_owned()).await;
+        let done = self.signing()?.abort_multipart(&key, &upload_id.to_owned()).await;
         done.map_err(|error| self.failed("aborting the upload of", &key, &error))
     }
 
@@ -341,7 +315,7 @@ pub(super) struct ObjectUpload {
 impl ObjectUpload {
     fn writer(&mut self) -> Result<(Key, &mut BufWriter), TrackingError> {
         let key = self.objects.key(Some(&self.path))?;
-        let store = Arc::clone(&self.objects.bucket.store) as Arc<dyn ObjectStore>;
+        let store = Arc::clone(&self.objects.bucket.store);
         let make = || BufWriter::with_capacity(store, key.clone(), PART).with_max_concurrency(PARTS_AT_ONCE);
         let writer = self.writer.get_or_insert_with(make);
         Ok((key, writer))
@@ -363,6 +337,7 @@ impl ObjectUpload {
                 doing: "writing the artifact",
                 uri: self.objects.uri(key.as_ref()),
                 detail: error.to_string(),
+                address: self.objects.bucket.provider.address(),
             },
         });
         if done.is_ok() {
@@ -424,11 +399,12 @@ fn runtime() -> Result<&'static Runtime, TrackingError> {
     Ok(RUNTIME.get_or_init(|| made))
 }
 
-/// The innermost cause, which says what happened ("Connection refused"); the layers around it say it again.
+/// The innermost cause, which says what happened ("Connection refused"); the layers around it say it again. Its first line: what
+/// follows is a server's XML.
 fn root_cause(error: &object_store::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    cause.to_string()
+    cause.to_string().lines().next().unwrap_or_default().to_owned()
 }

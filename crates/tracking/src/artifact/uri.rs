@@ -89,16 +89,91 @@ pub(crate) fn proxied(uri: &str) -> Result<Option<(Option<String>, String)>, Tra
     }
 }
 
-/// The bucket and the key's beginning of an `s3://bucket/prefix` URI; `None` for a URI of another kind.
-pub(super) fn s3_bucket(uri: &str) -> Result<Option<(&str, &str)>, TrackingError> {
+/// Whose bucket it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Provider {
+    S3,
+    Google,
+    Azure,
+}
+
+/// A bucket, or what its provider calls so, and the beginning of the keys in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BucketUri<'a> {
+    pub provider: Provider,
+    pub bucket: &'a str,
+    /// Azure's storage account, and the domain its blobs are at.
+    pub account: Option<(&'a str, String)>,
+    /// Without slashes around it.
+    pub prefix: &'a str,
+}
+
+impl BucketUri<'_> {
+    /// The bucket as one text, the same for every way to write it.
+    pub fn name(&self) -> String {
+        match (self.provider, &self.account) {
+            (Provider::S3, _) => format!("s3://{}", self.bucket),
+            (Provider::Google, _) => format!("gs://{}", self.bucket),
+            (Provider::Azure, Some((account, domain))) => format!("wasbs://{}@{account}.{domain}", self.bucket),
+            (Provider::Azure, None) => format!("wasbs://{}", self.bucket),
+        }
+    }
+}
+
+/// What an `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/PREFIX` names; `None`
+/// for a URI of another kind.
+pub(super) fn bucket(uri: &str) -> Result<Option<BucketUri<'_>>, TrackingError> {
+    let refuse = |why: &str| Err(TrackingError::ArtifactLocation { uri: uri.into(), why: why.into() });
     let Some((scheme, rest)) = uri.split_once("://") else { return Ok(None) };
-    // Hadoop's names for the same.
-    if !["s3", "s3a", "s3n"].iter().any(|name| scheme.eq_ignore_ascii_case(name)) {
-        return Ok(None);
-    }
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    // Some are Hadoop's names for the same.
+    let provider = match scheme.to_ascii_lowercase().as_str() {
+        "s3" | "s3a" | "s3n" => Provider::S3,
+        "gs" => Provider::Google,
+        "wasb" | "wasbs" | "abfs" | "abfss" => Provider::Azure,
+        _ => return Ok(None),
+    };
+    let (place, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let (bucket, account) = match provider {
+        Provider::S3 | Provider::Google => (place, None),
+        Provider::Azure => {
+            let parts = place.split_once('@').and_then(|(container, host)| Some((container, host.split_once('.')?)));
+            let Some((container, (account, domain))) = parts.filter(|(_, (account, domain))| !account.is_empty() && !domain.is_empty())
+            else {
+                return refuse("it names no container of an account: wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/PREFIX");
+            };
+            // A data lake's files are blobs too, at a host of their own.
+            let domain = domain.strip_prefix("dfs.").map_or_else(|| domain.to_owned(), |rest| format!("blob.{rest}"));
+            (container, Some((account, domain)))
+        }
+    };
     if bucket.is_empty() {
-        return Err(TrackingError::ArtifactLocation { uri: uri.into(), why: "it names no bucket: s3://BUCKET/PREFIX".into() });
+        return refuse(&format!("it names no bucket: {scheme}://BUCKET/PREFIX"));
     }
-    Ok(Some((bucket, prefix.trim_matches('/'))))
+    Ok(Some(BucketUri { provider, bucket, account, prefix: prefix.trim_matches('/') }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_have_one_name() {
+        for (uri, name, prefix) in [
+            ("s3://models/a/b/", "s3://models", "a/b"),
+            ("S3A://models", "s3://models", ""),
+            ("gs://models/a", "gs://models", "a"),
+            ("wasbs://box@acme.blob.core.windows.net/a", "wasbs://box@acme.blob.core.windows.net", "a"),
+            ("abfss://box@acme.dfs.core.windows.net/a", "wasbs://box@acme.blob.core.windows.net", "a"),
+            ("wasb://box@acme.blob.core.chinacloudapi.cn", "wasbs://box@acme.blob.core.chinacloudapi.cn", ""),
+        ] {
+            let found = bucket(uri).unwrap().unwrap();
+            assert_eq!((found.name().as_str(), found.prefix), (name, prefix), "{uri}");
+        }
+        for uri in ["hdfs://a/b", "/a/b", "gs:/a"] {
+            assert_eq!(bucket(uri).unwrap(), None, "{uri}");
+        }
+        for uri in ["s3://", "gs:///a", "wasbs://box/a", "wasbs://@acme.blob.core.windows.net", "wasbs://box@acme", "wasbs://box@.b"] {
+            bucket(uri).unwrap_err();
+        }
+    }
 }

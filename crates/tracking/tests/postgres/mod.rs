@@ -26,6 +26,8 @@ pub struct Server {
     port: u16,
     running: Mutex<Option<Running>>,
     databases: AtomicUsize,
+    /// Of its settings, those that not every server here has: `name=value`.
+    settings: Vec<String>,
 }
 
 /// The server's process, below a shell that ends it when this process is gone, however it went.
@@ -49,6 +51,32 @@ pub fn shared(test: &str) -> Option<Arc<Server>> {
 
 /// A server for one test alone, which may stop it.
 pub fn start(test: &str) -> Option<Server> {
+    let server = made(test)?;
+    server.run();
+    Some(server)
+}
+
+/// A server that also speaks TLS, with this certificate and its key (PEM).
+pub fn start_with_tls(test: &str, certificate: &[u8], key: &[u8]) -> Option<Server> {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let mut server = made(test)?;
+    for (setting, file, bytes) in [("ssl_cert_file", "server.pem", certificate), ("ssl_key_file", "server.key", key)] {
+        let path = server.folder.path().join(file);
+        fs::write(&path, bytes).unwrap();
+        // It wants a key that nobody else can read.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = other_user() {
+            chown(&path, Some(uid), Some(gid)).unwrap();
+        }
+        server.settings.push(format!("{setting}={}", path.display()));
+    }
+    server.settings.push("ssl=on".into());
+    server.run();
+    Some(server)
+}
+
+/// A server's folder; it does not run yet.
+fn made(test: &str) -> Option<Server> {
     let Some(binaries) = binaries() else {
         let words = "PostgreSQL is not installed (no initdb in PATH or /usr/lib/postgresql; `apt-get install postgresql`)";
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{test} cannot run: {words}");
@@ -78,9 +106,7 @@ pub fn start(test: &str) -> Option<Server> {
     .unwrap();
     assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = Server { binaries, folder, port, running: Mutex::new(None), databases: AtomicUsize::new(0) };
-    server.run();
-    Some(server)
+    Some(Server { binaries, folder, port, running: Mutex::new(None), databases: AtomicUsize::new(0), settings: vec![] })
 }
 
 impl Server {
@@ -114,21 +140,29 @@ impl Server {
         let data = self.folder.path().join("data");
         // The server's own death notice is a closed pipe: the shell reads until then.
         let script = r#""$0" "$@" & server=$!; read -r signal; kill -"${signal:-QUIT}" $server; wait $server"#;
-        let mut shell = as_server(Command::new("sh").args(["-c", script]).arg(self.binaries.join("postgres")).arg("-D").arg(&data).args([
-            "-p",
-            &self.port.to_string(),
-            "-k",
-            self.folder.path().to_str().unwrap(),
-            "-c",
-            "listen_addresses=127.0.0.1",
-            // The tests kill processes, not the machine.
-            "-c",
-            "fsync=off",
-            "-c",
-            "max_connections=80",
-            "-c",
-            "shared_buffers=32MB",
-        ]))
+        let mut shell = as_server(
+            Command::new("sh")
+                .args(["-c", script])
+                .arg(self.binaries.join("postgres"))
+                .arg("-D")
+                .arg(&data)
+                .args([
+                    "-p",
+                    &self.port.to_string(),
+                    "-k",
+                    self.folder.path().to_str().unwrap(),
+                    "-c",
+                    "listen_addresses=127.0.0.1",
+                    // The tests kill processes, not the machine.
+                    "-c",
+                    "fsync=off",
+                    "-c",
+                    "max_connections=80",
+                    "-c",
+                    "shared_buffers=32MB",
+                ])
+                .args(self.settings.iter().flat_map(|setting| ["-c", setting])),
+        )
         .stdin(Stdio::piped())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
