@@ -51,8 +51,8 @@ def s3_server(folder: pathlib.Path, python: str, anonymous: bool = False):
     (folder / "identities.json").write_text(json.dumps({"identities": [identity, everybody] if anonymous else [identity]}))
     listeners = [f"{name}.port{kind}" for name in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
     ports = dict(zip(listeners, free_ports(len(listeners))))
-    # Two more of S3's are not wanted.
-    options = {**ports, "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.config": folder / "identities.json", "filer.localSocket": folder / "filer.sock"}
+    # Two more of S3's ports are not wanted. Each bucket takes several volumes, of which it would allow few where the disk is not large.
+    options = {**ports, "volume.max": 100, "master.volumeSizeLimitMB": 256, "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.config": folder / "identities.json", "filer.localSocket": folder / "filer.sock"}
     command = [weed, "server", "-filer", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += [f"-{name}={value}" for name, value in options.items()]
     with (folder / "server.log").open("w") as log:
