@@ -56,7 +56,7 @@ fn links_do_not_lead_out() {
 fn locations_that_cannot_be_reached_are_named() {
     for (uri, words) in [
         ("mlflow-artifacts:/0/a/artifacts", "set the tracking URI to that server's"),
-        ("dbfs:/a", "this build reaches local folders"),
+        ("dbfs:/a", "what can be reached are folders"),
         ("s3://", "names no bucket"),
         ("file:a", "absolute path"),
         ("file://", "absolute path"),

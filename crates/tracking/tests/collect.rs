@@ -254,7 +254,7 @@ fn files_of_others_are_never_deleted() {
     std::os::unix::fs::symlink(folder.join("elsewhere"), folder.join(format!("files/0/{linked}"))).unwrap();
     // A place that this build cannot reach, and a way out.
     let far = place.run("0");
-    place.sql(&format!("UPDATE anmok_runs SET artifact_uri = 'gs://bucket/0/{far}/artifacts' WHERE run_id = '{far}'"));
+    place.sql(&format!("UPDATE anmok_runs SET artifact_uri = 'dbfs:/0/{far}/artifacts' WHERE run_id = '{far}'"));
     let all = [&host, &odd, &linked, &far];
     all.iter().for_each(|run| store.delete_run(run).unwrap());
     let (sums, events) = place.collect(&CollectRequest::default());

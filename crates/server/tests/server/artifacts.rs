@@ -108,7 +108,7 @@ fn a_server_that_serves_no_artifacts_says_so() {
 #[test]
 fn a_model_version_of_a_run_out_of_reach_is_made() {
     let server = Server::start();
-    let experiment = server.post("experiments/create", json!({ "name": "far", "artifact_location": "gs://bucket/runs" }));
+    let experiment = server.post("experiments/create", json!({ "name": "far", "artifact_location": "dbfs:/runs" }));
     let run = server.post("runs/create", json!({ "experiment_id": experiment["experiment_id"] }));
     server.post("registered-models/create", json!({ "name": "far" }));
     let body = json!({ "name": "far", "source": "s3://models/far", "run_id": run["run"]["info"]["run_id"] });
