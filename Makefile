@@ -58,7 +58,7 @@ test-fast: ## Run the unit tests beside the code only
 test-coverage: ## Measure which lines the tests run; fails under 80 %
 	scripts/coverage.sh
 
-test-full: ## Run the tests against real PyTorch and MLflow 2 too (installed on first use: several GB)
+test-full: ## Run the tests with real PyTorch, MLflow 2 and a browser too (installed on first use: several GB)
 	scripts/test-full.sh
 
 parity: ## Make the engine's goldens afresh with real PyTorch and test against them

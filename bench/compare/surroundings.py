@@ -96,12 +96,12 @@ def machine(cores):
 
 
 def cores_used(machine_):
-    return len(machine_["pinned_to_cores"] or []) or machine_["cores_of_the_machine"]
+    return len(machine_.get("pinned_to_cores") or []) or machine_["cores_of_the_machine"]
 
 
 def slug(machine_):
     """A name for the machine where nobody gave one."""
-    processor_ = (machine_["processor"] or "unknown").partition(",")[0]
+    processor_ = (machine_.get("processor") or "unknown").partition(",")[0]
     words = re.sub(r"[^a-z0-9]+", "-", processor_.lower()).strip("-")
     return f"{words}-{cores_used(machine_)}-cores"
 

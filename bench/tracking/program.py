@@ -26,21 +26,29 @@ def command(name):
     return shlex.join([name, *kept])
 
 
-def begun(name, versions):
-    """What a record says of when, how and on what it was made."""
+def begun(name, root, anmok, python=None):
+    """What a record says of when, how and on what it was made; `python` is one with mlflow."""
     machine = surroundings.machine(None)
     return {
         "begin": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": command(name),
         "machine": {key: value for key, value in machine.items() if value is not None},
-        "versions": versions,
+        "versions": versions(root, anmok, python),
         "load_before": surroundings.load(),
     }
 
 
+def versions(root, anmok, python):
+    found = surroundings.versions(root, anmok, None)
+    if python:
+        ask = "import importlib.metadata, platform; print(importlib.metadata.version('mlflow'), platform.python_version())"
+        found["mlflow"], found["python"] = subprocess.check_output([python, "-c", ask], text=True).split()
+    return found
+
+
 def record_folder(root, content, kind):
     """Where a record lies, unless somebody names another place."""
-    return root / f"bench/runs/{content['begin'][:10]}-{surroundings.slug(surroundings.machine(None))}-{kind}"
+    return root / f"bench/runs/{content['begin'][:10]}-{surroundings.slug(content['machine'])}-{kind}"
 
 
 def built(root):

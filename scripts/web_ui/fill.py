@@ -13,7 +13,7 @@ from pathlib import Path
 import mlflow
 from mlflow.tracking import MlflowClient
 
-SIDE = 32
+from .side import SIDE
 
 
 def picture() -> bytes:
@@ -43,7 +43,7 @@ def main() -> None:
             runs.append(run.info.run_id)
             if number == 0:
                 model = LinearRegression().fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
-                logged = mlflow.sklearn.log_model(model, name="line", pip_requirements=["scikit-learn"])
+                logged = mlflow.sklearn.log_model(model, name="walked-line", pip_requirements=["scikit-learn"])
     for _ in range(2):
         version = mlflow.register_model(logged.model_uri, "walked-model").version
     client.set_registered_model_alias("walked-model", "champion", version)

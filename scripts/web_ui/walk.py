@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from playwright.sync_api import Error, Page, sync_playwright
 
+from .side import SIDE
+
 PATIENCE_MS = 30_000
 # The UI asks, and draws, some things a moment after the words are there.
 SETTLES_MS = 1_500
@@ -55,13 +57,13 @@ def pages(where: dict) -> list[tuple[str, str, list[str], str | None]]:
         ("models", "#/models", ["walked-model"], None),
         ("model", model, ["walked-model", "Walked through by a browser", "champion"], None),
         ("version", f"{model}/versions/{where['version']}", ["walked-model", "champion"], None),
-        ("logged-models", f"{experiment}/models", ["line"], None),
-        ("logged-model", f"{experiment}/models/{where['model_id']}", ["line", where["model_id"]], None),
+        ("logged-models", f"{experiment}/models", ["walked-line"], None),
+        ("logged-model", f"{experiment}/models/{where['model_id']}", ["walked-line", where["model_id"]], None),
     ]
 
 
 # Downloaded by the page's script and shown from memory.
-PICTURE = "img[src^='blob:'], img[src*='gradient.png'], img[src^='data:image/png']"
+PICTURE = "img[src^='blob:'], img[src*='gradient.png']"
 
 
 def main() -> int:
@@ -111,7 +113,7 @@ def visit(page: Page, address: str, words: list[str], drawn: str | None) -> list
     return found
 
 
-DRAWN = "selector => [...document.querySelectorAll(selector)].some(one => one.tagName !== 'IMG' || one.naturalWidth > 0)"
+DRAWN = f"selector => [...document.querySelectorAll(selector)].some(one => one.tagName !== 'IMG' || one.naturalWidth === {SIDE})"
 
 if __name__ == "__main__":
     sys.exit(main())

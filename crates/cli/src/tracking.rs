@@ -62,10 +62,8 @@ pub fn experiments(store: &dyn RunStore) -> anyhow::Result<Vec<anmok_protocol::E
 /// The experiment that a new run belongs to: its parent's, for MLflow's UI shows a child under its parent only there; else by
 /// MLflow's rules for MLFLOW_EXPERIMENT_NAME and MLFLOW_EXPERIMENT_ID.
 pub fn experiment_of(store: &dyn RunStore, settings: &Settings) -> anyhow::Result<String> {
-    if let Some(parent) = &settings.parent_run_id {
-        let run = store.run(parent)?.filter(|run| run.info.lifecycle_stage == LifecycleStage::Active);
-        let run = run.with_context(|| format!("there is no run {parent} to nest the new one in (--parent-run-id, ANMOK_PARENT_RUN_ID)"))?;
-        return Ok(run.info.experiment_id);
+    if let Some(parent) = parent(store, settings)? {
+        return Ok(parent.info.experiment_id);
     }
     let Some(id) = &settings.experiment_id else { return named(store, &settings.experiment_name) };
     let experiment = store
@@ -80,6 +78,16 @@ pub fn experiment_of(store: &dyn RunStore, settings: &Settings) -> anyhow::Resul
         return Err(Usage(message).into());
     }
     Ok(experiment.experiment_id)
+}
+
+/// The run that a run is nested in.
+///
+/// # Errors
+/// It is not there, or deleted.
+pub fn parent(store: &dyn RunStore, settings: &Settings) -> anyhow::Result<Option<Run>> {
+    let Some(id) = &settings.parent_run_id else { return Ok(None) };
+    let run = store.run(id)?.filter(|run| run.info.lifecycle_stage == LifecycleStage::Active);
+    Ok(Some(run.with_context(|| format!("there is no run {id} to nest another in (--parent-run-id, ANMOK_PARENT_RUN_ID)"))?))
 }
 
 fn named(store: &dyn RunStore, name: &str) -> anyhow::Result<String> {

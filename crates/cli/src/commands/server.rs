@@ -90,7 +90,7 @@ impl Server {
 
 /// How often free memory is handed back. It takes some milliseconds, in which nobody else can have memory.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const HANDED_BACK_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+const HANDED_BACK_EVERY: Duration = Duration::from_secs(5);
 
 /// Lets glibc have two heaps, and hand back what is free in them. By itself it gives each of eight times as many threads as there
 /// are cores a heap of its own, and keeps in each what its largest answer took: 151 MB after a load whose traces take 18.

@@ -91,7 +91,7 @@ pub const SECTION: Section = Section {
         .with_variables(&["ANMOK_PARAM_DRIFT"]),
         setting(
             "system_metrics",
-            "Log this machine's CPU, memory, disk and network use as metrics system/...",
+            "Log what this machine's CPU, memory, disk, network and NVIDIA GPUs do as metrics system/...",
             &Switch { field: |s| &mut s.system_metrics },
         )
         .with_variables(&["MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"]),

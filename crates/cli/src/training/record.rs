@@ -47,7 +47,7 @@ impl Record {
         tags.extend(Process::this().map(|process| process.tag()));
         tags.extend(settings.parent_run_id.as_ref().map(|parent| RunTag::new(PARENT_RUN_TAG, parent)));
         if let (Some(run_id), Some(store)) = (&settings.run_id, &self.store) {
-            return given_run(store.as_ref(), run_id, tags);
+            return given_run(store.as_ref(), settings, run_id, tags);
         }
         let mut new = NewRun {
             experiment_id: String::new(),
@@ -107,12 +107,21 @@ impl Record {
 }
 
 /// A run that was made elsewhere (a scheduler, `mlflow run`), taken over.
-fn given_run(store: &dyn RunStore, run_id: &str, tags: Vec<RunTag>) -> anyhow::Result<Run> {
+fn given_run(store: &dyn RunStore, settings: &Settings, run_id: &str, tags: Vec<RunTag>) -> anyhow::Result<Run> {
     let run =
         store.run(run_id)?.with_context(|| format!("there is no run {run_id} (run_id, MLFLOW_RUN_ID): unset it to make a new run"))?;
     if !run.data.metrics.is_empty() {
         bail!(
             "run {run_id} (run_id, MLFLOW_RUN_ID) has metrics already: go on with it by --resume {run_id}, or unset it to make a new run"
+        );
+    }
+    if let Some(parent) = tracking::parent(store, settings)?.filter(|parent| parent.info.experiment_id != run.info.experiment_id) {
+        bail!(
+            "run {run_id} (run_id, MLFLOW_RUN_ID) is in experiment {}, and {}, in which it is to be nested (--parent-run-id, ANMOK_PARENT_RUN_ID), in \
+             experiment {}: a parent is of the same experiment",
+            run.info.experiment_id,
+            parent.info.run_id,
+            parent.info.experiment_id
         );
     }
     // Who made the run may have said better where it comes from.

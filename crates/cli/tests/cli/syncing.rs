@@ -63,6 +63,9 @@ fn a_run_is_nested_in_another_and_stays_so_when_both_come_from_offline() {
     let parent = train("--offline --run-name parent --experiment-name sweep");
     let child = format!("--run-name child --parent-run-id {parent}");
     train(&format!("--offline --experiment-name sweep {child}"));
+    // Alone it would name a run that is not there.
+    let said = sandbox.run("sync child").fails_with_out(1, &["could not be delivered"]);
+    assert!(said.contains(&format!("its parent run {parent} waits beside it")), "{said}");
     sandbox.run("sync").ok();
     let shown = |name: &str| sandbox.run(&format!("runs show {name} --json")).ok().json();
     let parent = shown("parent")["info"]["run_id"].as_str().unwrap().to_owned();
@@ -71,7 +74,7 @@ fn a_run_is_nested_in_another_and_stays_so_when_both_come_from_offline() {
     train(&format!("--run-name another --parent-run-id {parent}"));
     assert_eq!(tag(&sandbox, "another", "mlflow.parentRunId"), Some(parent));
     assert_eq!(shown("another")["info"]["experiment_id"], shown("parent")["info"]["experiment_id"]);
-    sandbox.train_tiny("--parent-run-id 0123").fails(1, &["there is no run 0123 to nest the new one in", "--parent-run-id"]);
+    sandbox.train_tiny("--parent-run-id 0123").fails(1, &["there is no run 0123 to nest another in", "--parent-run-id"]);
 }
 
 #[test]

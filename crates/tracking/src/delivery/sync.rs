@@ -176,7 +176,7 @@ fn run_for(
         let why = format!("the beginning of the run was delivered to {home} before, so another store would get only a part of it");
         return Err(TrackingError::Journal { path: journal.folder().journal(), why });
     }
-    made_before(store, &header.run_id, birth)?.map_or_else(|| Ok((make(store, &header.run_id, birth)?, true)), |found| Ok((found, false)))
+    made_before(store, &header.run_id, birth)?.map_or_else(|| Ok((make(store, journal, birth)?, true)), |found| Ok((found, false)))
 }
 
 /// A run that was made from this journal by a process that could not note it any more.
@@ -185,13 +185,13 @@ fn made_before(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Opti
     run_tagged(store, &experiment.experiment_id, SOURCE_RUN_TAG, run_id)
 }
 
-fn make(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Run, TrackingError> {
+fn make(store: &dyn RunStore, journal: &Journal, birth: &Birth) -> Result<Run, TrackingError> {
     let mut tags = birth.tags.clone();
     let parent = match tags.iter_mut().find(|tag| tag.key == PARENT_RUN_TAG) {
-        Some(tag) => parent(store, tag, birth)?,
+        Some(tag) => parent(store, tag, journal, birth)?,
         None => None,
     };
-    tags.push(RunTag::new(SOURCE_RUN_TAG, run_id));
+    tags.push(RunTag::new(SOURCE_RUN_TAG, &journal.header().run_id));
     store.create_run(&NewRun {
         experiment_id: parent.map_or_else(|| experiment_named(store, &birth.experiment_name), |run| Ok(run.info.experiment_id))?,
         run_name: Some(birth.run_name.clone()).filter(|name| !name.is_empty()),
@@ -202,12 +202,19 @@ fn make(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Run, Tracki
 }
 
 /// The run that the tag means as the store has it: one that was logged offline too has another id there, which the tag then names.
-fn parent(store: &dyn RunStore, tag: &mut RunTag, birth: &Birth) -> Result<Option<Run>, TrackingError> {
-    let made = made_before(store, &tag.value, birth)?;
-    if let Some(made) = &made {
+fn parent(store: &dyn RunStore, tag: &mut RunTag, journal: &Journal, birth: &Birth) -> Result<Option<Run>, TrackingError> {
+    if let Some(made) = made_before(store, &tag.value, birth)? {
         tag.value.clone_from(&made.info.run_id);
+        return Ok(Some(made));
     }
-    made.map_or_else(|| store.run(&tag.value), |made| Ok(Some(made)))
+    let found = store.run(&tag.value)?;
+    // A run is made once: the id that its parent will have must be known by then.
+    if found.is_none() && journal.folder().of_another(&tag.value).journal().exists() {
+        let why =
+            format!("its parent run {} waits beside it and has to be delivered first (`anmok sync` without RUN delivers both)", tag.value);
+        return Err(TrackingError::Journal { path: journal.folder().journal(), why });
+    }
+    Ok(found)
 }
 
 /// The id of the experiment of this name, which is made if it does not exist.

@@ -28,6 +28,11 @@ impl Folder {
         Self(root.join(if number == 0 { run_id.to_owned() } else { format!("{run_id}.{}", number + 1) }))
     }
 
+    /// The first journal of another run, beside this one.
+    pub fn of_another(&self, run_id: &str) -> Self {
+        Self(self.0.with_file_name(run_id))
+    }
+
     /// Every folder below `root` that holds a journal, by name. None where there is no such place.
     ///
     /// # Errors
