@@ -15,7 +15,8 @@ def report(folder):
         if path.exists():
             part = json.loads(path.read_text())
             title, *table = tables[name](part["rows"])
-            versions = ", ".join(f"{what} {version}" for what, version in part["versions"].items())
+            # Programs say their own names.
+            versions = ", ".join(version if version.startswith(what) else f"{what} {version}" for what, version in part["versions"].items())
             lines += [f"## {title}", "", f"`{part['command']}`, {part['begin']}; {part['machine']['processor']}; {versions}.", "", *table, ""]
     return "\n".join(lines[:-1])
 
