@@ -11,7 +11,8 @@
 //! - [`process`], [`liveness`]: whose a run is, and whether it is still alive
 //! - [`system_metrics`]: how busy this machine is
 //! - [`machine`]: what this computer is
-//! - [`signals`], [`metrics_endpoint`], [`failure`]: how a run is stopped, watched, and how it fails
+//! - [`signals`], [`metrics_endpoint`], [`failure`]: how a run is stopped, watched, and how it fails; [`waiting`]: a word for those
+//!   who wait
 
 // This is the one crate that may look at the environment and print.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)]
@@ -33,6 +34,7 @@ mod terminal;
 mod tracking;
 mod trained_model;
 mod training;
+mod waiting;
 
 use clap::Parser;
 use std::process::ExitCode;

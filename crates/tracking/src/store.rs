@@ -157,6 +157,24 @@ impl Default for RunQuery {
     }
 }
 
+/// How many runs a search in a database looks at before it takes an index's help. None of this changes what is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchEffort {
+    /// Among so many runs it looks at each: it is as fast.
+    pub plain: usize,
+    /// A condition that so many runs meet at most is looked up before all others.
+    pub few: usize,
+    /// In an order by a metric, a page is looked for among so many that come first, and among so many then.
+    pub first: [usize; 2],
+}
+
+impl Default for SearchEffort {
+    /// Each step a few milliseconds, the last one some 20.
+    fn default() -> Self {
+        Self { plain: 5000, few: 2000, first: [2000, 20_000] }
+    }
+}
+
 /// The newest active run of an experiment whose tag has this value.
 pub(crate) fn run_tagged(store: &dyn RunStore, experiment_id: &str, key: &str, value: &str) -> Result<Option<Run>, TrackingError> {
     let clause = Clause::Tag { key: key.into(), test: TextTest::Equal(value.into()) };

@@ -10,7 +10,7 @@ use crate::error::TrackingError;
 use crate::http::HttpStore;
 use crate::http::options::ServerOptions;
 use crate::maintenance::SchemaVersion;
-use crate::store::RunStore;
+use crate::store::{RunStore, SearchEffort};
 use crate::{postgres, sqlite};
 
 /// Opens the store that a tracking URI names. A server is not asked yet.
@@ -88,6 +88,8 @@ pub struct StoreOptions {
     pub artifacts: ArtifactOptions,
     /// How a tracking server is reached.
     pub server: ServerOptions,
+    /// How many runs a search in a database looks at.
+    pub search: SearchEffort,
 }
 
 impl Default for StoreOptions {
@@ -99,6 +101,7 @@ impl Default for StoreOptions {
             artifact_root: None,
             artifacts: ArtifactOptions::default(),
             server: ServerOptions::default(),
+            search: SearchEffort::default(),
         }
     }
 }

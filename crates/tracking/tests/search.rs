@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anmok_protocol::{
     Batch, DATASET_CONTEXT_TAG, Dataset, DatasetInput, InputTag, Metric, Param, RunFilter, RunInputs, RunOrder, RunStatus, RunTag, ViewType,
 };
-use anmok_tracking::{NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, StoreOptions, TrackingError, open};
+use anmok_tracking::{NewExperiment, NewRun, PageRequest, RunQuery, RunStore, RunUpdate, SearchEffort, StoreOptions, TrackingError, open};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -45,10 +45,14 @@ struct RunToMake {
 
 #[test]
 fn searches_find_what_mlflow_finds() {
-    let folder = tempfile::tempdir().unwrap();
-    find_what_mlflow_finds(new_store(folder.path()));
-    if let Some(server) = postgres::shared("search::searches_find_what_mlflow_finds") {
-        find_what_mlflow_finds(open(&server.database(), &StoreOptions::default()).unwrap());
+    // As among few runs, and as among many: by every kind of help that an index can give.
+    let many = |few, first| StoreOptions { search: SearchEffort { plain: 0, few, first }, ..StoreOptions::default() };
+    for options in [StoreOptions::default(), many(2, [2, 4]), many(100, [3, 100]), many(0, [2, 3]), many(0, [100, 100])] {
+        let folder = tempfile::tempdir().unwrap();
+        find_what_mlflow_finds(open(&sqlite(folder.path()), &options).unwrap());
+        if let Some(server) = postgres::shared("search::searches_find_what_mlflow_finds") {
+            find_what_mlflow_finds(open(&server.database(), &options).unwrap());
+        }
     }
 }
 
@@ -198,5 +202,85 @@ fn refuse_tokens_and_sizes(store: Box<dyn RunStore>) {
 }
 
 fn new_store(folder: &std::path::Path) -> Box<dyn RunStore> {
-    open(&format!("sqlite:///{}", folder.join("anmok.db").display()), &StoreOptions::default()).unwrap()
+    open(&sqlite(folder), &StoreOptions::default()).unwrap()
+}
+
+fn sqlite(folder: &std::path::Path) -> String {
+    format!("sqlite:///{}", folder.join("anmok.db").display())
+}
+
+/// A search among many runs, whose pages an index helps to find, finds what a search finds that looks at all of them. Values are
+/// few, so that runs are equal; some are NaN or missing; others' runs have the same keys.
+#[test]
+fn an_index_changes_nothing_but_the_time() {
+    let folder = tempfile::tempdir().unwrap();
+    agree_among_many(&sqlite(folder.path()));
+    if let Some(server) = postgres::shared("search::an_index_changes_nothing_but_the_time") {
+        agree_among_many(&server.database());
+    }
+}
+
+fn agree_among_many(uri: &str) {
+    let effort = |plain, few, first| StoreOptions { search: SearchEffort { plain, few, first }, ..StoreOptions::default() };
+    let all = open(uri, &effort(usize::MAX >> 1, 0, [0, 0])).unwrap();
+    let other = all.create_experiment(&NewExperiment { name: "other".into(), ..NewExperiment::default() }).unwrap();
+    for number in 0..240_i64 {
+        let experiment_id = if number % 4 == 0 { other.clone() } else { "0".into() };
+        let run_name = Some(format!("{} run", ["red", "green", "blue"][number as usize % 3]));
+        let new = NewRun { experiment_id, run_name, start_time: number % 7, ..NewRun::default() };
+        let run_id = all.create_run(&new).unwrap().info.run_id;
+        let value = match number % 11 {
+            0 => f64::NAN,
+            rest => rest as f64 / 4.0,
+        };
+        // The start of the long ones is the same: the index cannot tell them apart.
+        let long = format!("{}{}", "긴".repeat(100), number % 3);
+        let batch = Batch {
+            metrics: if number % 5 == 0 { vec![] } else { vec![Metric::new("acc", value, 1, 1), Metric::new("rank", number as f64, 1, 1)] },
+            params: vec![Param::new("long", &long), Param::new("lr", (number % 9).to_string())],
+            tags: vec![RunTag::new("long", &long), RunTag::new("kind", (number % 2).to_string())],
+        };
+        all.log_batch(&run_id, &batch).unwrap();
+        if number % 13 == 0 {
+            all.delete_run(&run_id).unwrap();
+        }
+    }
+    let long = format!("'{}1'", "긴".repeat(100));
+    let filters = [
+        String::new(),
+        "metrics.acc > 1.5".into(),
+        "metrics.acc <= 0.25 and params.lr = '3'".into(),
+        "metrics.rank = 101".into(),
+        "metrics.rank != 101 and tags.kind = '1'".into(),
+        "metrics.nobody > 1".into(),
+        format!("params.long = {long}"),
+        format!("tags.long = {long} and metrics.rank < 200"),
+        "attributes.run_name LIKE 'blue%'".into(),
+        "attributes.run_name = 'red run' and params.lr != '0'".into(),
+    ];
+    let orders: [&[&str]; 5] =
+        [&[], &["metrics.acc DESC"], &["metrics.acc ASC", "params.lr DESC"], &["metrics.rank DESC"], &["params.lr", "metrics.acc DESC"]];
+    let mut questions = vec![];
+    for (filter, order) in filters.iter().flat_map(|filter| orders.map(|order| (filter, order))) {
+        for experiment_ids in [vec!["0".into()], vec![other.clone()], vec!["0".into(), other.clone()]] {
+            for (view, max_results) in [(ViewType::ActiveOnly, 7), (ViewType::All, 50), (ViewType::DeletedOnly, 1)] {
+                questions.push(RunQuery {
+                    experiment_ids: experiment_ids.clone(),
+                    filter: RunFilter::parse(filter).unwrap(),
+                    order_by: RunOrder::parse_all(order).unwrap(),
+                    view,
+                    max_results,
+                    page_token: None,
+                });
+            }
+        }
+    }
+    let ids = |store: &dyn RunStore, query| walk(store, query).into_iter().map(|run| run.info.run_id).collect::<Vec<_>>();
+    let expected: Vec<_> = questions.iter().map(|query| ids(&*all, query)).collect();
+    for options in [effort(0, 1000, [1000, 1000]), effort(0, 10, [12, 40]), effort(0, 0, [8, 16]), effort(60, 30, [8, 64])] {
+        let helped = open(uri, &options).unwrap();
+        for (query, expected) in questions.iter().zip(&expected) {
+            assert_eq!(ids(&*helped, query), *expected, "{query:?}, {:?}", options.search);
+        }
+    }
 }

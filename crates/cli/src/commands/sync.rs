@@ -5,7 +5,7 @@ use crate::failure::Usage;
 use crate::settings::flags::{Flags, Sections};
 use crate::settings::{Section, Settings, Source, connection, output, storage, tracking as tracking_section};
 use crate::terminal::{print, print_json, progress};
-use crate::{journal_events, liveness, logging, tracking};
+use crate::{journal_events, liveness, logging, tracking, waiting};
 use anmok_tracking::delivery::sync::{Left, NotSynced, Synced, sync};
 use anmok_tracking::journal::Folder;
 use anmok_tracking::{RunStore, TrackingError, uri};
@@ -127,8 +127,10 @@ impl Stores<'_> {
     fn deliver(&mut self, left: Left) -> Outcome {
         let ours = uri::identity(&self.settings.tracking_uri);
         let to = if self.named { ours.clone() } else { left.header.tracking_uri.clone().unwrap_or_else(|| ours.clone()) };
-        let result = self.store(&to, &ours).map_err(NotSynced::Failed);
-        let result = result.and_then(|store| sync(&left.folder, store, &to, journal_events::listener()));
+        let result = self.store(&to, &ours).map_err(NotSynced::Failed).and_then(|store| {
+            let what = format!("run {} is on its way to {to}", left.header.run_id);
+            waiting::told(&what, || sync(&left.folder, store, &to, journal_events::listener()))
+        });
         Outcome { left, to, result }
     }
 

@@ -2,7 +2,7 @@
 //! is ever a flag that others can see, or a line of `config show`: MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD and
 //! MLFLOW_TRACKING_TOKEN are read beside these, and so are HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 
-use super::value::{Kind, Optional, Seconds, Switch, Whole};
+use super::value::{Kind, Optional, OptionalSeconds, Seconds, Switch, Whole};
 use super::{Section, setting};
 
 pub const SECTION: Section = Section {
@@ -42,7 +42,7 @@ pub const SECTION: Section = Section {
         setting(
             "http_request_timeout",
             "Seconds for which a tracking server may say nothing",
-            &Seconds { field: |s| &mut s.connection.timeout },
+            &OptionalSeconds { field: |s| &mut s.connection.timeout, absent: "120, and 15 until the server has answered once" },
         )
         .with_variables(&["MLFLOW_HTTP_REQUEST_TIMEOUT"]),
         setting(

@@ -167,7 +167,7 @@ impl Settings {
         if self.threads > MAX_THREADS {
             problems.push(("threads", self.threads.to_string(), format!("must be from 1 to {MAX_THREADS}, or 0 for one per core")));
         }
-        if self.connection.timeout.is_zero() {
+        if self.connection.timeout.is_some_and(|timeout| timeout.is_zero()) {
             problems.push(("http_request_timeout", "0".to_owned(), "must be above 0: no server answers in no time".to_owned()));
         }
         if let Err(e) = anmok_data::DatasetName::parse(&self.recipe.dataset) {

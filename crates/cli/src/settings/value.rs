@@ -126,15 +126,49 @@ impl Value for Seconds {
     }
 
     fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
-        let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        *(self.field)(settings) = seconds.ok_or_else(|| format!("must be {}", self.allowed()))?;
+        *(self.field)(settings) = seconds(text).ok_or_else(|| format!("must be {}", self.allowed()))?;
         Ok(())
     }
 
     fn get(&self, settings: &mut Settings) -> Json {
-        let time = *(self.field)(settings);
-        if time.subsec_nanos() == 0 { json!(time.as_secs()) } else { json!(time.as_secs_f64()) }
+        in_seconds(*(self.field)(settings))
     }
+}
+
+/// A time, or `none` for what `absent` says.
+pub struct OptionalSeconds {
+    pub field: fn(&mut Settings) -> &mut Option<Duration>,
+    pub absent: &'static str,
+}
+
+impl Value for OptionalSeconds {
+    fn kind(&self) -> Kind {
+        Kind::Real
+    }
+
+    fn allowed(&self) -> String {
+        format!("a number of seconds, or none ({})", self.absent)
+    }
+
+    fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
+        *(self.field)(settings) = match text {
+            "none" | "" => None,
+            text => Some(seconds(text).ok_or_else(|| format!("must be {}", self.allowed()))?),
+        };
+        Ok(())
+    }
+
+    fn get(&self, settings: &mut Settings) -> Json {
+        (self.field)(settings).map_or(Json::Null, in_seconds)
+    }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+fn in_seconds(time: Duration) -> Json {
+    if time.subsec_nanos() == 0 { json!(time.as_secs()) } else { json!(time.as_secs_f64()) }
 }
 
 /// A value of type `T`, or `none` for what `absent` says.

@@ -3,7 +3,7 @@
 use super::provenance;
 use crate::process::Process;
 use crate::settings::{Settings, without_password};
-use crate::{liveness, tracking};
+use crate::{liveness, tracking, waiting};
 use anmok_protocol::{Batch, PARENT_RUN_TAG, Run, RunStatus, RunTag};
 use anmok_tracking::delivery::superseded::ATTEMPT_TAG;
 use anmok_tracking::journal::{Birth, folder};
@@ -157,15 +157,16 @@ impl Attempt {
 
 /// The store, once it has answered. `None`: the user wants to go on offline.
 fn reachable(settings: &Settings) -> anyhow::Result<Option<Arc<dyn RunStore>>> {
-    let opened = tracking::open_for_log(&settings.tracking_uri, settings).and_then(|store| {
+    let uri = without_password(&settings.tracking_uri);
+    let opened = waiting::told(&format!("waiting for the tracking store {uri} to answer"), || {
+        let store = tracking::open_for_log(&settings.tracking_uri, settings)?;
         store.experiment(anmok_protocol::DEFAULT_EXPERIMENT_ID)?;
         Ok(store)
     });
-    let error = match opened {
+    let error: anyhow::Error = match opened {
         Ok(store) => return Ok(Some(store)),
         Err(error) => error,
     };
-    let uri = without_password(&settings.tracking_uri);
     let error = error.context(format!(
         "the tracking store {uri} cannot be used, and training has not begun: mend it (--tracking-uri), or record the run on this \
          machine with --offline and deliver it later with `anmok sync`"

@@ -141,6 +141,13 @@ fn what_is_wrong_with_a_server_is_said_before_training() {
     train(&format!("https://{nobody}"), &cert).fails(1, &["MLFLOW_TRACKING_SERVER_CERT_PATH=none.pem"]);
     let timeout = [("MLFLOW_HTTP_REQUEST_TIMEOUT", "0")];
     train(&format!("http://{nobody}"), &timeout).fails(2, &["http_request_timeout = 0 (environment variable MLFLOW_HTTP_REQUEST_TIMEOUT)"]);
+    // It accepts, and never answers: who waits is told so, in training and while delivering.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", silent.local_addr().unwrap());
+    let patience = [("MLFLOW_HTTP_REQUEST_TIMEOUT", "7"), ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")];
+    train(&silent, &patience).fails(1, &[&format!("waiting for the tracking store {silent} to answer"), "did not answer in time"]);
+    sandbox.run(&format!("{TINY} --offline")).ok();
+    sandbox.run_with(&format!("sync --tracking-uri {silent}"), &patience).fails(1, &["is on its way to", "did not answer in time"]);
     let secrets = [("MLFLOW_TRACKING_USERNAME", "anna"), ("MLFLOW_TRACKING_PASSWORD", "hidden"), ("MLFLOW_TRACKING_TOKEN", "hidden")];
     let shown = sandbox.run_with("config show", &secrets).ok();
     assert!(!shown.out.contains("hidden") && shown.out.contains("http_request_timeout"), "{}", shown.out);

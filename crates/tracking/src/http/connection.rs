@@ -42,6 +42,8 @@ pub(super) struct Connection {
     https: Option<Agent>,
     http: Option<Agent>,
     pub retries: Retries,
+    /// How long the server may say nothing until it has answered for the first time.
+    first_patience: Duration,
     /// Whether the server has ever answered as MLflow does.
     answered: AtomicBool,
     pub multipart: MultipartOptions,
@@ -66,16 +68,17 @@ impl Connection {
         let address = Address::parse(uri)?;
         let proxies = Proxies::new(&options.proxies)?;
         let tls = tls::config(options)?;
+        let patience = options.patience(true);
         let through = |proxy: Option<ureq::Proxy>| -> Agent {
             Agent::config_builder()
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .user_agent(concat!("anmok/", env!("CARGO_PKG_VERSION")))
                 .tls_config(tls.clone())
-                .timeout_connect(Some(CONNECTING.min(options.timeout)))
-                .timeout_recv_response(Some(options.timeout))
-                .timeout_per_read(Some(options.timeout))
-                .timeout_per_write(Some(options.timeout))
+                .timeout_connect(Some(CONNECTING.min(patience)))
+                .timeout_recv_response(Some(patience))
+                .timeout_per_read(Some(patience))
+                .timeout_per_write(Some(patience))
                 .max_idle_age(IDLE)
                 .max_idle_connections_per_host(IDLE_CONNECTIONS)
                 // Otherwise ureq would look for one by itself, and take that of https for http too.
@@ -91,6 +94,7 @@ impl Connection {
             direct: through(None),
             proxies,
             retries: Retries::new(options),
+            first_patience: options.patience(false),
             answered: AtomicBool::new(false),
             multipart: options.multipart.clone(),
             bucket_is_away: AtomicBool::new(false),
@@ -143,7 +147,8 @@ impl Connection {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        self.exchange(request, headers, body)
+        let patience = if self.answered.load(Ordering::Relaxed) { None } else { Some(self.first_patience) };
+        self.exchange(request, headers, body, patience)
     }
 
     /// One attempt to ask whomever a URL names, who gets no credentials of this server's.
@@ -154,7 +159,7 @@ impl Connection {
         headers: &[(&str, &str)],
         body: impl AsSendBody,
     ) -> Result<Response<Body>, Failure> {
-        self.exchange(Request::builder().method(method.name()).uri(url), headers, body)
+        self.exchange(Request::builder().method(method.name()).uri(url), headers, body, None)
     }
 
     /// Whether it is worth trying to send parts to the bucket behind the server.
@@ -172,12 +177,18 @@ impl Connection {
         mut request: ureq::http::request::Builder,
         headers: &[(&str, &str)],
         body: impl AsSendBody,
+        patience: Option<Duration>,
     ) -> Result<Response<Body>, Failure> {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(body).map_err(|error| Failure::strange(format!("cannot be asked ({error})")))?;
-        let response = self.agent(request.uri()).run(request).map_err(|error| Failure::of_transport(&error))?;
+        let agent = self.agent(request.uri());
+        let request = match patience {
+            Some(patience) => agent.configure_request(request).timeout_recv_response(Some(patience)).build(),
+            None => request,
+        };
+        let response = agent.run(request).map_err(|error| Failure::of_transport(&error))?;
         answer::judged(response)
     }
 

@@ -4,6 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How long a server may say nothing where the settings do not say, and before its first answer.
+const TIMEOUT: Duration = Duration::from_secs(120);
+const FIRST_CONTACT_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Credentials, TLS, patience and proxies, under MLflow's names.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerOptions {
@@ -19,8 +23,9 @@ pub struct ServerOptions {
     pub server_cert_path: Option<PathBuf>,
     /// `MLFLOW_TRACKING_CLIENT_CERT_PATH`: a PEM file with this client's certificate and its key.
     pub client_cert_path: Option<PathBuf>,
-    /// `MLFLOW_HTTP_REQUEST_TIMEOUT`: how long the server may say nothing.
-    pub timeout: Duration,
+    /// `MLFLOW_HTTP_REQUEST_TIMEOUT`: how long the server may say nothing. `None` is MLflow's 120 s, but 15 s until the server has
+    /// answered for the first time.
+    pub timeout: Option<Duration>,
     /// `MLFLOW_HTTP_REQUEST_MAX_RETRIES`. `None` is MLflow's 7, but 1 until the server has answered for the first time: what is
     /// wrong with an address should be said at once, not after four minutes.
     pub max_retries: Option<u32>,
@@ -56,6 +61,13 @@ pub struct MultipartOptions {
     pub chunk_size: u64,
 }
 
+impl ServerOptions {
+    /// How long the server may say nothing; `answered` is whether it ever has said something.
+    pub(super) fn patience(&self, answered: bool) -> Duration {
+        self.timeout.unwrap_or(if answered { TIMEOUT } else { FIRST_CONTACT_TIMEOUT })
+    }
+}
+
 impl Default for ServerOptions {
     /// MLflow's defaults.
     fn default() -> Self {
@@ -66,7 +78,7 @@ impl Default for ServerOptions {
             insecure_tls: false,
             server_cert_path: None,
             client_cert_path: None,
-            timeout: Duration::from_secs(120),
+            timeout: None,
             max_retries: None,
             backoff_factor: Duration::from_secs(2),
             backoff_jitter: Duration::from_secs(1),

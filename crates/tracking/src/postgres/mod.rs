@@ -62,7 +62,8 @@ pub(crate) fn open(uri: &str, options: &StoreOptions) -> Result<SqlStore<Postgre
     let locations = Locations::of_server(options.artifact_root.as_deref())?;
     let pool = Pool::new(address, options.connections, options.busy_timeout);
     schema::prepare(&pool, &at, schema::MIGRATIONS, &locations.of_experiment(0))?;
-    Ok(SqlStore { database: Postgres { at, pool, keys: Keys::default() }, locations, artifacts: Artifacts::new(options.artifacts.clone()) })
+    let (database, artifacts) = (Postgres { at, pool, keys: Keys::default() }, Artifacts::new(options.artifacts.clone()));
+    Ok(SqlStore { database, locations, artifacts, search: options.search })
 }
 
 /// The version of the schema in a database.

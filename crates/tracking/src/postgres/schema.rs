@@ -220,6 +220,13 @@ pub(super) const MIGRATIONS: &[&str] = &[
     );
     CREATE INDEX webhook_events_by_webhook ON anmok.webhook_events (webhook);
     "#,
+    // 6. What searches among many runs ask first: runs by a metric's latest value, and by a param's or tag's (as much of it as
+    // an entry of an index can hold).
+    "
+    CREATE INDEX latest_metrics_by_value ON anmok.latest_metrics (key, is_nan, value) INCLUDE (run);
+    CREATE INDEX params_by_value ON anmok.params (key, substr(value, 1, 64));
+    CREATE INDEX tags_by_value ON anmok.tags (key, substr(value, 1, 64));
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date. Several

@@ -5,7 +5,7 @@
 //!   [`accounts`], [`webhooks`]: the statements
 //! - [`maintenance`]: the care of the database; [`check`]: looking for damage; [`collect`]: deleting for good; [`mlflow`]: copying
 //!   MLflow's own database in, and back into one
-//! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making
+//! - [`search`], [`model_search`]: searches; [`select`]: a search's statement in the making; [`candidates`]: what an index spares it
 //! - [`connection`]: what they need of a database
 //! - [`failure`]: what can go wrong with them
 //! - [`location`]: artifact locations as they are stored and shown
@@ -13,6 +13,7 @@
 
 mod account_store;
 mod accounts;
+mod candidates;
 mod check;
 mod collect;
 mod connection;

@@ -3,14 +3,15 @@
 use anmok_protocol::search::{
     Clause, Comparison, DatasetField, ExperimentClause, ExperimentOrderField, ExperimentTime, IdTest, NumberField, OrderField, TextField,
 };
-use anmok_protocol::{ApiError, DATASET_CONTEXT_TAG, Experiment, Run, validate};
+use anmok_protocol::{ApiError, DATASET_CONTEXT_TAG, Experiment, Run, RunInfo, validate};
 
+use super::candidates;
 use super::connection::Connection;
 use super::failure::Failure;
 use super::location::Locations;
 use super::read;
 use super::select::{SortKey, Sql, missing, sort_keys};
-use crate::store::{ExperimentQuery, Page, RunQuery};
+use crate::store::{ExperimentQuery, Page, RunQuery, SearchEffort};
 
 pub(super) fn experiments(
     connection: &mut dyn Connection,
@@ -62,19 +63,70 @@ fn time(field: ExperimentTime) -> &'static str {
     }
 }
 
-pub(super) fn runs(connection: &mut dyn Connection, locations: &Locations, query: &RunQuery) -> Result<Page<Run>, Failure> {
-    let mut sql = Sql::new(connection.dialect());
-    sql.require_experiments("r.experiment", query.experiment_ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<_, _>>()?);
-    sql.require_view("r.lifecycle_stage", query.view);
-    for clause in &query.filter.clauses {
-        let condition = run_clause(&mut sql, clause, locations)?;
-        sql.require(condition);
-    }
-    let sort = run_order(&mut sql, query, locations);
-    sql.require_after(&sort, query.page_token.as_deref())?;
-    let (infos, next_page_token) =
-        sql.page(connection, read::RUN_COLUMNS, "anmok_runs r", &sort, query.max_results, |row| read::run_row(row, locations))?;
+pub(super) fn runs(
+    connection: &mut dyn Connection,
+    locations: &Locations,
+    effort: SearchEffort,
+    query: &RunQuery,
+) -> Result<Page<Run>, Failure> {
+    let experiments: Vec<i64> = query.experiment_ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<_, _>>()?;
+    let search = RunSearch { query, experiments, locations };
+    let (infos, next_page_token) = match search.narrowed(connection, effort)? {
+        Some(found) => found,
+        None => search.page(connection, None)?,
+    };
     Ok(Page { items: read::filled(connection, infos)?, next_page_token })
+}
+
+/// A search for runs in some experiments.
+struct RunSearch<'a> {
+    query: &'a RunQuery,
+    experiments: Vec<i64>,
+    locations: &'a Locations,
+}
+
+/// Runs with their numbers, and the next page's token.
+type FoundRuns = (Vec<(i64, RunInfo)>, Option<String>);
+
+impl RunSearch<'_> {
+    /// The page, found among a few runs; `None` if all have to be looked at.
+    fn narrowed(&self, connection: &mut dyn Connection, effort: SearchEffort) -> Result<Option<FoundRuns>, Failure> {
+        if !candidates::are_many(connection, &self.experiments, effort.plain)? {
+            return Ok(None);
+        }
+        if let Some(few) = candidates::few_by_condition(connection, self.query, &self.experiments, effort.few)? {
+            return self.page(connection, Some(few)).map(Some);
+        }
+        for most in effort.first.into_iter().filter(|most| *most > self.query.max_results) {
+            let Some(first) = candidates::first_by_metric(connection, self.query, most)? else { return Ok(None) };
+            let found = self.page(connection, Some(first))?;
+            // With a page to follow, this one is full, and whatever is not on the list comes after it.
+            if found.1.is_some() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The page among some runs, or among all.
+    fn page(&self, connection: &mut dyn Connection, among: Option<Vec<i64>>) -> Result<FoundRuns, Failure> {
+        let mut sql = Sql::new(connection.dialect());
+        // Where runs are named, they are what to look up by. The plus keeps the index of experiments out of it.
+        let experiment = if among.is_some() { "+r.experiment" } else { "r.experiment" };
+        if let Some(runs) = among {
+            let runs = sql.bind(runs);
+            sql.require(format!("r.run IN (SELECT value FROM json_each({runs}))"));
+        }
+        sql.require_experiments(experiment, self.experiments.clone());
+        sql.require_view("r.lifecycle_stage", self.query.view);
+        for clause in &self.query.filter.clauses {
+            let condition = run_clause(&mut sql, clause, self.locations)?;
+            sql.require(condition);
+        }
+        let sort = run_order(&mut sql, self.query, self.locations);
+        sql.require_after(&sort, self.query.page_token.as_deref())?;
+        sql.page(connection, read::RUN_COLUMNS, "anmok_runs r", &sort, self.query.max_results, |row| read::run_row(row, self.locations))
+    }
 }
 
 fn run_clause(sql: &mut Sql, clause: &Clause, locations: &Locations) -> Result<String, ApiError> {
@@ -83,9 +135,10 @@ fn run_clause(sql: &mut Sql, clause: &Clause, locations: &Locations) -> Result<S
         Clause::Metric { key, comparison, value } => {
             let (key, value) = (sql.key(key), sql.bind(*value));
             // NaN is stored as 0: it must pass no comparison but "not equal".
-            let nan = if *comparison == Comparison::NotEqual { "OR m.is_nan = 1" } else { "AND m.is_nan = 0" };
+            let nan = if *comparison == Comparison::NotEqual { "OR +m.is_nan = 1" } else { "AND +m.is_nan = 0" };
+            // The pluses keep SQLite from the index of values, which it would go through for every single run.
             format!(
-                "EXISTS (SELECT 1 FROM anmok_latest_metrics m WHERE m.run = r.run AND m.key = {key} AND (m.value {} {value} {nan}))",
+                "EXISTS (SELECT 1 FROM anmok_latest_metrics m WHERE m.run = r.run AND m.key = {key} AND (+m.value {} {value} {nan}))",
                 comparison.symbol()
             )
         }

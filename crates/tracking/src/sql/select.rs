@@ -133,6 +133,18 @@ impl Sql {
         Ok(())
     }
 
+    /// Runs `SELECT column FROM from WHERE ... rest`.
+    pub fn column<T>(
+        &self,
+        connection: &mut dyn Connection,
+        column: &str,
+        from: &str,
+        rest: &str,
+        read: impl FnMut(&dyn Row) -> Result<T, Failure>,
+    ) -> Result<Vec<T>, Failure> {
+        connection.all(&format!("SELECT {column} FROM {from} {} {rest}", self.where_clause()), &self.parameters, read)
+    }
+
     fn where_clause(&self) -> String {
         if self.conditions.is_empty() { String::new() } else { format!("WHERE {}", self.conditions.join(" AND ")) }
     }
@@ -192,6 +204,15 @@ impl From<Scalar> for Value<'_> {
             Scalar::T(value) => value.into(),
         }
     }
+}
+
+/// The metric's value of the last item of a page that was ordered by a metric first; `None` if it had no number.
+pub(super) fn metric_at_end(token: &str) -> Result<Option<f64>, ApiError> {
+    let position: Position = page::position(token)?;
+    Ok(match position.keys[..] {
+        [Scalar::I(0), Scalar::R(value), ..] => Some(value),
+        _ => None,
+    })
 }
 
 /// Tells orders apart within tokens (FNV-1a, the same on every machine).

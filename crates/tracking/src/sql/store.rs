@@ -8,7 +8,7 @@ use super::location::Locations;
 use super::{lifecycle, read, search, write};
 use crate::artifact::{ArtifactStore, Artifacts};
 use crate::error::TrackingError;
-use crate::store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate};
+use crate::store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, SearchEffort};
 
 /// A database with our schema.
 pub(crate) trait Database: Send + Sync {
@@ -29,6 +29,7 @@ pub(crate) struct SqlStore<D> {
     pub database: D,
     pub locations: Locations,
     pub artifacts: Artifacts,
+    pub search: SearchEffort,
 }
 
 impl<D: Database> RunStore for SqlStore<D> {
@@ -137,7 +138,7 @@ impl<D: Database> RunStore for SqlStore<D> {
 
     fn search_runs(&self, query: &RunQuery) -> Result<Page<Run>, TrackingError> {
         validate::max_results(query.max_results)?;
-        self.database.read("searching runs", |connection| search::runs(connection, &self.locations, query))
+        self.database.read("searching runs", |connection| search::runs(connection, &self.locations, self.search, query))
     }
 
     fn artifacts(&self, artifact_uri: &str) -> Result<ArtifactStore, TrackingError> {

@@ -68,7 +68,7 @@ pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<SqlStore<Sqlit
     })?;
     write_ahead(&connection, &at)?;
     let database = Sqlite { at, committer: Committer::new(connection), readers: Mutex::new(vec![]) };
-    Ok(SqlStore { database, locations, artifacts: Artifacts::new(options.artifacts.clone()) })
+    Ok(SqlStore { database, locations, artifacts: Artifacts::new(options.artifacts.clone()), search: options.search })
 }
 
 /// The version of the schema in a file, which is there.

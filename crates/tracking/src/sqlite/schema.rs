@@ -217,6 +217,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) WITHOUT ROWID;
     CREATE INDEX anmok_webhook_events_by_webhook ON anmok_webhook_events (webhook);
     ",
+    // 6. What searches among many runs ask first: runs by a metric's latest value, by a param's or tag's (as much of it as
+    // PostgreSQL's indexes can hold), and by name without reading the rows.
+    "
+    CREATE INDEX anmok_latest_metrics_by_value ON anmok_latest_metrics (key, is_nan, value);
+    CREATE INDEX anmok_params_by_value ON anmok_params (key, substr(value, 1, 64));
+    CREATE INDEX anmok_tags_by_value ON anmok_tags (key, substr(value, 1, 64));
+    DROP INDEX anmok_runs_by_start;
+    CREATE INDEX anmok_runs_by_start ON anmok_runs (experiment, lifecycle_stage, start_time DESC, run_id, run_name);
+    ",
 ];
 
 /// Makes sure that the database is ours and new enough, before anything is changed in it; brings it up to date.

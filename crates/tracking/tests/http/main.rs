@@ -14,7 +14,7 @@ fn impatient() -> ServerOptions {
     ServerOptions {
         backoff_factor: Duration::ZERO,
         backoff_jitter: Duration::ZERO,
-        timeout: Duration::from_secs(5),
+        timeout: Some(Duration::from_secs(5)),
         ..ServerOptions::default()
     }
 }

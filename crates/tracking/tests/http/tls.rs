@@ -118,7 +118,7 @@ fn files_that_are_no_certificates_are_named() {
             assert!(error.contains(words), "{error}");
         }
     };
-    let server_cert = |path: PathBuf| ServerOptions { server_cert_path: Some(path), timeout: Duration::from_secs(1), ..impatient() };
+    let server_cert = |path: PathBuf| ServerOptions { server_cert_path: Some(path), timeout: Some(Duration::from_secs(1)), ..impatient() };
     let client_cert = |path: PathBuf| ServerOptions { client_cert_path: Some(path), ..impatient() };
     check(server_cert(folder.path().join("none.pem")), &["MLFLOW_TRACKING_SERVER_CERT_PATH=", "none.pem", "cannot be read"]);
     check(server_cert(other.clone()), &["other.pem", "there is none in PEM form"]);

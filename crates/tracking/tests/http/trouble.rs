@@ -75,7 +75,7 @@ fn the_end_of_a_run_does_not_wait_for_a_server_that_answers_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let options =
         LogOptions { journals: folder.path().into(), tracking_uri: server.url.clone(), listener: Arc::new(|_| ()), heartbeat: false };
-    let patient = ServerOptions { timeout: Duration::from_secs(120), ..impatient() };
+    let patient = ServerOptions { timeout: Some(Duration::from_secs(120)), ..impatient() };
     let mut writer = RunWriter::open(store_with(&server.url, patient).into(), "r", &options).unwrap();
     writer.metrics(1, &[("loss", 0.5)]);
     let start = Instant::now();
@@ -195,11 +195,22 @@ fn a_server_that_is_not_there_is_named_with_what_to_do() {
 #[test]
 fn a_server_that_says_nothing_is_not_waited_for() {
     let server = Scripted::start([Act::Hang(Duration::from_secs(5)), Act::Hang(Duration::from_secs(5))]);
-    let options = ServerOptions { timeout: Duration::from_millis(300), ..impatient() };
+    let options = ServerOptions { timeout: Some(Duration::from_millis(300)), ..impatient() };
     let start = Instant::now();
     let (message, can_pass) = trouble(store_with(&server.url, options).experiment("7"));
     assert!(message.contains("did not answer in time") && message.contains("MLFLOW_HTTP_REQUEST_TIMEOUT"), "{message}");
     assert!(can_pass && start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+/// MLflow's two minutes are for a server that is known to be one.
+#[test]
+fn a_server_that_has_never_answered_is_given_up_sooner() {
+    let server = Scripted::start([Act::Hang(Duration::from_secs(60))]);
+    let start = Instant::now();
+    let options = ServerOptions { max_retries: Some(0), ..ServerOptions::default() };
+    let (message, can_pass) = trouble(store_with(&server.url, options).experiment("7"));
+    assert!(can_pass && message.contains("did not answer in time"), "{message}");
+    assert!((15..40).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -270,7 +281,7 @@ proptest! {
     ) {
         let bytes = [head.as_bytes(), &tail].concat();
         let server = Scripted::start([Act::Cut(bytes.clone()), Act::Cut(bytes)]);
-        let options = ServerOptions { timeout: Duration::from_millis(500), max_retries: Some(1), ..impatient() };
+        let options = ServerOptions { timeout: Some(Duration::from_millis(500)), max_retries: Some(1), ..impatient() };
         prop_assert!(store_with(&server.url, options).experiment("7").is_err());
     }
 }

@@ -1,0 +1,98 @@
+//! Which runs a search has to look at, as far as an index can tell.
+//!
+//! A search takes the runs of its experiments one by one. Among many runs that is slow in two cases: under a condition that few
+//! of them meet, and in an order by a metric, for which all have to be read before the first is known. In both an index of
+//! values gives a short list, and the same search among the list gives the same page.
+
+use anmok_protocol::search::{Clause, Comparison, OrderField, TextField, TextTest};
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::select::{Sql, metric_at_end};
+use crate::store::RunQuery;
+
+/// What an index of texts holds of each: PostgreSQL's entries have a limit. The indexes say the same.
+const PREFIX: &str = "substr(v.value, 1, 64)";
+
+/// Whether there are more than `few` runs in some experiments.
+pub(super) fn are_many(connection: &mut dyn Connection, experiments: &[i64], few: usize) -> Result<bool, Failure> {
+    let mut sql = Sql::new(connection.dialect());
+    sql.require_experiments("v.experiment", experiments.to_vec());
+    let next = sql.column(connection, "v.run", "anmok_runs v", &format!("LIMIT 1 OFFSET {few}"), |row| row.integer(0))?;
+    Ok(!next.is_empty())
+}
+
+/// All runs for which one of the conditions holds, if there are at most `few`.
+pub(super) fn few_by_condition(
+    connection: &mut dyn Connection,
+    query: &RunQuery,
+    experiments: &[i64],
+    few: usize,
+) -> Result<Option<Vec<i64>>, Failure> {
+    for clause in &query.filter.clauses {
+        let mut sql = Sql::new(connection.dialect());
+        let Some(table) = indexed(&mut sql, clause, experiments)? else { continue };
+        let runs = sql.column(connection, "v.run", table, &format!("LIMIT {}", few + 1), |row| row.integer(0))?;
+        if runs.len() <= few {
+            return Ok(Some(runs));
+        }
+    }
+    Ok(None)
+}
+
+/// The table `v` in which an index answers a condition, which is then required.
+fn indexed(sql: &mut Sql, clause: &Clause, experiments: &[i64]) -> Result<Option<&'static str>, Failure> {
+    Ok(Some(match clause {
+        Clause::Metric { key, comparison, value } if *comparison != Comparison::NotEqual => {
+            let (key, value) = (sql.key(key), sql.bind(*value));
+            sql.require(format!("v.key = {key} AND v.is_nan = 0 AND v.value {} {value}", comparison.symbol()));
+            "anmok_latest_metrics v"
+        }
+        Clause::Param { key, test: TextTest::Equal(value) } => {
+            require_value(sql, key, value);
+            "anmok_params v"
+        }
+        Clause::Tag { key, test: TextTest::Equal(value) } => {
+            require_value(sql, key, value);
+            "anmok_tags v"
+        }
+        Clause::Text { field: TextField::RunName, test } => {
+            sql.require_experiments("v.experiment", experiments.to_vec());
+            let condition = sql.test("v.run_name", test)?;
+            sql.require(condition);
+            "anmok_runs v"
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn require_value(sql: &mut Sql, key: &str, value: &str) {
+    let (key, value) = (sql.key(key), sql.bind(value.to_owned()));
+    sql.require(format!("v.key = {key} AND {PREFIX} = substr({value}, 1, 64) AND v.value = {value}"));
+}
+
+/// The runs that come first in an order by a metric, after the page before: at most `most`, and every other run comes after
+/// all of them. `None` where the order is another one, or the page before ended among runs without a number.
+pub(super) fn first_by_metric(connection: &mut dyn Connection, query: &RunQuery, most: usize) -> Result<Option<Vec<i64>>, Failure> {
+    let Some((OrderField::Metric(key), ascending)) = query.order_by.first().map(|term| (&term.field, term.ascending)) else {
+        return Ok(None);
+    };
+    let (before, direction) = if ascending { ('<', "") } else { ('>', " DESC") };
+    let after = if ascending { '>' } else { '<' };
+    let table = "anmok_latest_metrics v";
+    let mut sql = Sql::new(connection.dialect());
+    let key = sql.key(key);
+    sql.require(format!("v.key = {key} AND v.is_nan = 0"));
+    if let Some(token) = &query.page_token {
+        let Some(end) = metric_at_end(token)? else { return Ok(None) };
+        let end = sql.bind(end);
+        sql.require(format!("v.value {after}= {end}"));
+    }
+    let bound = sql.column(connection, "v.value", table, &format!("ORDER BY v.value{direction} LIMIT 1 OFFSET {most}"), |row| row.real(0))?;
+    // Runs with equal values stand in an order that this index does not know: all of them are on the list, or none.
+    if let Some(bound) = bound.first() {
+        let bound = sql.bind(*bound);
+        sql.require(format!("v.value {before} {bound}"));
+    }
+    Ok(Some(sql.column(connection, "v.run", table, "", |row| row.integer(0))?))
+}
