@@ -181,7 +181,7 @@ fn experiment_id(store: &dyn RunStore, name: &str, tags: &[ExperimentTag]) -> Re
 }
 
 fn imported_from(store: &dyn RunStore, experiment_id: &str, run_id: &str) -> Result<Option<Run>, TrackingError> {
-    run_tagged(store, experiment_id, IMPORTED_FROM_TAG, run_id)
+    run_tagged(store, vec![experiment_id.into()], IMPORTED_FROM_TAG, run_id)
 }
 
 fn begin(store: &dyn RunStore, experiment_id: &str, run: &Run) -> Result<Run, TrackingError> {

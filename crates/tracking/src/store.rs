@@ -160,30 +160,40 @@ impl Default for RunQuery {
 /// How many runs a search in a database looks at before it takes an index's help. None of this changes what is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SearchEffort {
-    /// Among so many runs it looks at each: it is as fast.
-    pub plain: usize,
-    /// A condition that so many runs meet at most is looked up before all others.
-    pub few: usize,
-    /// In an order by a metric, a page is looked for among so many that come first, and among so many then.
-    pub first: [usize; 2],
+    /// So many runs in the experiments it looks at one by one: that is as fast.
+    pub without_help: usize,
+    /// A condition that so many runs meet at most is looked up first, and only they are looked at.
+    pub rare: usize,
+    /// In an order by a metric a page is looked for among so many runs that come first; where they do not fill it, among the second
+    /// number of them.
+    pub heads: [usize; 2],
 }
 
 impl Default for SearchEffort {
     /// Each step a few milliseconds, the last one some 20.
     fn default() -> Self {
-        Self { plain: 5000, few: 2000, first: [2000, 20_000] }
+        Self { without_help: 5000, rare: 2000, heads: [2000, 20_000] }
     }
 }
 
-/// The newest active run of an experiment whose tag has this value.
-pub(crate) fn run_tagged(store: &dyn RunStore, experiment_id: &str, key: &str, value: &str) -> Result<Option<Run>, TrackingError> {
+/// The ids of all active experiments.
+pub(crate) fn experiment_ids(store: &dyn RunStore) -> Result<Vec<String>, TrackingError> {
+    let mut query = ExperimentQuery::default();
+    let mut ids = vec![];
+    loop {
+        let page = store.search_experiments(&query)?;
+        ids.extend(page.items.into_iter().map(|experiment| experiment.experiment_id));
+        match page.next_page_token {
+            Some(token) => query.page_token = Some(token),
+            None => return Ok(ids),
+        }
+    }
+}
+
+/// The newest active run in some experiments whose tag has this value.
+pub(crate) fn run_tagged(store: &dyn RunStore, experiment_ids: Vec<String>, key: &str, value: &str) -> Result<Option<Run>, TrackingError> {
     let clause = Clause::Tag { key: key.into(), test: TextTest::Equal(value.into()) };
-    let query = RunQuery {
-        experiment_ids: vec![experiment_id.into()],
-        filter: RunFilter { clauses: vec![clause] },
-        max_results: 1,
-        ..RunQuery::default()
-    };
+    let query = RunQuery { experiment_ids, filter: RunFilter { clauses: vec![clause] }, max_results: 1, ..RunQuery::default() };
     Ok(store.search_runs(&query)?.items.pop())
 }
 

@@ -19,7 +19,7 @@ use mlflow_python::{python, root, skip};
 /// What the script ends with where the server is not installed.
 const MISSING: i32 = 77;
 
-/// Three parts of a large file.
+/// Several parts of a large file.
 const LARGE: usize = 40 * 1024 * 1024;
 
 /// A server with an empty bucket; gone when dropped, as its input ends.
@@ -48,7 +48,11 @@ impl Server {
         }
         let reached: serde_json::Value = serde_json::from_str(&line).unwrap();
         let variables = reached["variables"].as_object().unwrap().iter();
-        let variables = variables.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
+        let variables = variables.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+        // The location says which bucket it is, whatever else is set for other programs.
+        let others =
+            ["AWS_BUCKET", "AWS_BUCKET_NAME", "GOOGLE_BUCKET", "AZURE_CONTAINER_NAME"].map(|name| (name.into(), "elsewhere".into()));
+        let variables = variables.chain(others).collect();
         Some(Self { process, leash, uri: reached["uri"].as_str().unwrap().to_owned(), variables })
     }
 

@@ -407,7 +407,12 @@ fn a_journal_that_comes_after_a_later_sitting_brings_only_what_is_missing() {
 fn another_store_gets_one_run_and_the_journal_stays_for_its_own() {
     let place = Place::new();
     let run_id = place.run();
-    let folder = place.journal_only(&run_id, some_records);
+    let file = place.folder.path().join("model");
+    fs::write(&file, "weights").unwrap();
+    let folder = place.journal_only(&run_id, |writer| {
+        some_records(writer);
+        writer.artifact("model", &file);
+    });
     let other = store(&place.folder.path().join("other.db"));
     let to_other = || sync(&folder, other.clone(), "other", place.listener()).unwrap();
     let first = to_other();
@@ -422,6 +427,24 @@ fn another_store_gets_one_run_and_the_journal_stays_for_its_own() {
     assert_eq!(steps(&*other, &first.run_id, "loss"), [1, 2, 3, 4, 5]);
     assert!(place.sync(&folder).unwrap().removed);
     assert_eq!(place.steps(&run_id, "loss"), [1, 2, 3, 4, 5]);
+    for (store, run_id) in [(&other, &first.run_id), (&place.store, &run_id)] {
+        let run = store.run(run_id).unwrap().unwrap();
+        let root = store.artifacts(&run.info.artifact_uri).unwrap().local_root().unwrap().to_path_buf();
+        assert_eq!(fs::read_to_string(root.join("model")).unwrap(), "weights");
+    }
+}
+
+/// A file's number is never another's, though the file is gone: a record that is delivered once more must not find it.
+#[test]
+fn numbers_of_artifacts_are_given_once() {
+    let place = Place::new();
+    let file = place.folder.path().join("model");
+    fs::write(&file, "weights").unwrap();
+    let folder = place.journal_only("abc", |writer| writer.artifact("model", &file));
+    fs::remove_file(folder.kept(0)).unwrap();
+    let lock = folder.claim().unwrap().unwrap();
+    let (mut journal, _) = Journal::open(lock, Header { run_id: "abc".into(), tracking_uri: None, created: 0 }).unwrap();
+    assert_eq!(journal.keep(&file, true).unwrap(), 1);
 }
 
 /// Artifacts that cannot be uploaded wait and hold up nothing; the newest of a path is what arrives.

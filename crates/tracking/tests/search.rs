@@ -46,7 +46,7 @@ struct RunToMake {
 #[test]
 fn searches_find_what_mlflow_finds() {
     // As among few runs, and as among many: by every kind of help that an index can give.
-    let many = |few, first| StoreOptions { search: SearchEffort { plain: 0, few, first }, ..StoreOptions::default() };
+    let many = |rare, heads| effort(0, rare, heads);
     for options in [StoreOptions::default(), many(2, [2, 4]), many(100, [3, 100]), many(0, [2, 3]), many(0, [100, 100])] {
         let folder = tempfile::tempdir().unwrap();
         find_what_mlflow_finds(open(&sqlite(folder.path()), &options).unwrap());
@@ -162,10 +162,12 @@ fn walk_while_others_write(store: Box<dyn RunStore>) {
 
 #[test]
 fn tokens_and_sizes_that_mean_nothing_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    refuse_tokens_and_sizes(new_store(folder.path()));
-    if let Some(server) = postgres::shared("search::tokens_and_sizes_that_mean_nothing_are_refused") {
-        refuse_tokens_and_sizes(open(&server.database(), &StoreOptions::default()).unwrap());
+    for options in [StoreOptions::default(), effort(0, 0, [100, 100])] {
+        let folder = tempfile::tempdir().unwrap();
+        refuse_tokens_and_sizes(open(&sqlite(folder.path()), &options).unwrap());
+        if let Some(server) = postgres::shared("search::tokens_and_sizes_that_mean_nothing_are_refused") {
+            refuse_tokens_and_sizes(open(&server.database(), &options).unwrap());
+        }
     }
 }
 
@@ -178,9 +180,12 @@ fn refuse_tokens_and_sizes(store: Box<dyn RunStore>) {
     };
     let first = store.search_runs(&RunQuery { max_results: 1, ..RunQuery::default() }).unwrap();
     let by_name = vec![RunOrder::parse("run_name").unwrap()];
+    let by_metric = || vec![RunOrder::parse("metrics.acc DESC").unwrap()];
     refused(RunQuery { page_token: first.next_page_token.clone(), order_by: by_name, ..RunQuery::default() }, "Invalid page token");
+    refused(RunQuery { page_token: first.next_page_token.clone(), order_by: by_metric(), ..RunQuery::default() }, "Invalid page token");
     for token in ["x", "", "zz", "ff", "5b5d", "한글", &"5b".repeat(50_000)] {
         refused(RunQuery { page_token: Some(token.into()), ..RunQuery::default() }, "Invalid page token");
+        refused(RunQuery { page_token: Some(token.into()), order_by: by_metric(), ..RunQuery::default() }, "Invalid page token");
         let page = PageRequest { max_results: Some(1), page_token: Some(token.into()) };
         let error = store.metric_history(&run_id, "m", &page).unwrap_err();
         assert!(error.to_string().starts_with("Invalid page token"), "{error}");
@@ -205,6 +210,10 @@ fn new_store(folder: &std::path::Path) -> Box<dyn RunStore> {
     open(&sqlite(folder), &StoreOptions::default()).unwrap()
 }
 
+fn effort(without_help: usize, rare: usize, heads: [usize; 2]) -> StoreOptions {
+    StoreOptions { search: SearchEffort { without_help, rare, heads }, ..StoreOptions::default() }
+}
+
 fn sqlite(folder: &std::path::Path) -> String {
     format!("sqlite:///{}", folder.join("anmok.db").display())
 }
@@ -221,7 +230,6 @@ fn an_index_changes_nothing_but_the_time() {
 }
 
 fn agree_among_many(uri: &str) {
-    let effort = |plain, few, first| StoreOptions { search: SearchEffort { plain, few, first }, ..StoreOptions::default() };
     let all = open(uri, &effort(usize::MAX >> 1, 0, [0, 0])).unwrap();
     let other = all.create_experiment(&NewExperiment { name: "other".into(), ..NewExperiment::default() }).unwrap();
     for number in 0..240_i64 {
@@ -258,8 +266,14 @@ fn agree_among_many(uri: &str) {
         "attributes.run_name LIKE 'blue%'".into(),
         "attributes.run_name = 'red run' and params.lr != '0'".into(),
     ];
-    let orders: [&[&str]; 5] =
-        [&[], &["metrics.acc DESC"], &["metrics.acc ASC", "params.lr DESC"], &["metrics.rank DESC"], &["params.lr", "metrics.acc DESC"]];
+    let orders: [&[&str]; 6] = [
+        &[],
+        &["metrics.acc DESC"],
+        &["metrics.acc ASC", "params.lr DESC"],
+        &["metrics.rank DESC"],
+        &["params.lr", "metrics.acc DESC"],
+        &["metrics.acc DESC", "artifact_uri"],
+    ];
     let mut questions = vec![];
     for (filter, order) in filters.iter().flat_map(|filter| orders.map(|order| (filter, order))) {
         for experiment_ids in [vec!["0".into()], vec![other.clone()], vec!["0".into(), other.clone()]] {

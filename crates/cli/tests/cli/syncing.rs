@@ -62,7 +62,8 @@ fn a_run_is_nested_in_another_and_stays_so_when_both_come_from_offline() {
     let train = |rest: &str| sandbox.train_tiny(&format!("--json {rest}")).ok().json()["run_id"].as_str().unwrap().to_owned();
     let parent = train("--offline --run-name parent --experiment-name sweep");
     let child = format!("--run-name child --parent-run-id {parent}");
-    train(&format!("--offline --experiment-name sweep {child}"));
+    // Of another experiment by its settings: it comes to its parent's all the same.
+    train(&format!("--offline {child}"));
     // Alone it would name a run that is not there.
     let said = sandbox.run("sync child").fails_with_out(1, &["could not be delivered"]);
     assert!(said.contains(&format!("its parent run {parent} waits beside it")), "{said}");
@@ -70,6 +71,7 @@ fn a_run_is_nested_in_another_and_stays_so_when_both_come_from_offline() {
     let shown = |name: &str| sandbox.run(&format!("runs show {name} --json")).ok().json();
     let parent = shown("parent")["info"]["run_id"].as_str().unwrap().to_owned();
     assert_eq!(tag(&sandbox, "child", "mlflow.parentRunId"), Some(parent.clone()));
+    assert_eq!(shown("child")["info"]["experiment_id"], shown("parent")["info"]["experiment_id"]);
 
     train(&format!("--run-name another --parent-run-id {parent}"));
     assert_eq!(tag(&sandbox, "another", "mlflow.parentRunId"), Some(parent));

@@ -24,8 +24,8 @@ use super::transfer::{ByteRange, ByteStream, Download, NoDownload};
 use super::uri::Provider;
 use crate::error::TrackingError;
 
-/// Bytes of a part of a large file. S3 takes 10,000 parts: files of up to 160 GB.
-const PART: usize = 16 * 1024 * 1024;
+/// Bytes of a part of a large file. S3 takes 10,000 parts: files of up to 80 GB.
+const PART: usize = 8 * 1024 * 1024;
 
 /// Parts on their way at once, per file.
 const PARTS_AT_ONCE: usize = 2;
@@ -162,7 +162,11 @@ impl Objects {
         let key = self.key(Some(path))?;
         let failed = |error: object_store::Error| self.failed("deleting the artifacts in", &key, &error);
         let below: Vec<_> = self.bucket.store.list(Some(&key)).map_ok(|meta| meta.location).try_collect().await.map_err(failed)?;
-        let itself = self.bucket.store.head(&key).await.is_ok();
+        let itself = match self.bucket.store.head(&key).await {
+            Ok(_) => true,
+            Err(object_store::Error::NotFound { .. }) => false,
+            Err(error) => return Err(failed(error)),
+        };
         let found = itself || !below.is_empty();
         for each in below.into_iter().chain(itself.then(|| key.clone())) {
             self.bucket.store.delete(&each).await.map_err(failed)?;
@@ -222,7 +226,14 @@ impl Objects {
         for number in 1..=parts {
             let query = [("partNumber", number.to_string()), ("uploadId", id.clone())];
             let options = SignedUrlOptions::new().with_query(query);
-            urls.push(signing.signed_url_opts(Method::PUT, &key, valid, &options).await.map_err(failed)?.into());
+            match signing.signed_url_opts(Method::PUT, &key, valid, &options).await {
+                Ok(url) => urls.push(url.into()),
+                Err(error) => {
+                    // What was begun would be paid for until somebody removes it.
+                    signing.abort_multipart(&key, &id).await.ok();
+                    return Err(failed(error));
+                }
+            }
         }
         Ok((id, urls))
     }

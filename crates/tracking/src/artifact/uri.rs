@@ -89,6 +89,9 @@ pub(crate) fn proxied(uri: &str) -> Result<Option<(Option<String>, String)>, Tra
     }
 }
 
+/// Where Azure keeps blobs. A location that names another host is refused: whoever asked it would show it its credentials.
+const AZURE_DOMAINS: [&str; 3] = ["blob.core.windows.net", "blob.core.chinacloudapi.cn", "blob.core.usgovcloudapi.net"];
+
 /// Whose bucket it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Provider {
@@ -103,7 +106,7 @@ pub(super) struct BucketUri<'a> {
     pub provider: Provider,
     pub bucket: &'a str,
     /// Azure's storage account, and the domain its blobs are at.
-    pub account: Option<(&'a str, String)>,
+    pub account: Option<(&'a str, &'static str)>,
     /// Without slashes around it.
     pub prefix: &'a str,
 }
@@ -137,12 +140,15 @@ pub(super) fn bucket(uri: &str) -> Result<Option<BucketUri<'_>>, TrackingError> 
         Provider::S3 | Provider::Google => (place, None),
         Provider::Azure => {
             let parts = place.split_once('@').and_then(|(container, host)| Some((container, host.split_once('.')?)));
-            let Some((container, (account, domain))) = parts.filter(|(_, (account, domain))| !account.is_empty() && !domain.is_empty())
-            else {
+            let is_name = |account: &str| !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            let Some((container, (account, domain))) = parts.filter(|(_, (account, _))| is_name(account)) else {
                 return refuse("it names no container of an account: wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/PREFIX");
             };
             // A data lake's files are blobs too, at a host of their own.
             let domain = domain.strip_prefix("dfs.").map_or_else(|| domain.to_owned(), |rest| format!("blob.{rest}"));
+            let Some(domain) = AZURE_DOMAINS.into_iter().find(|known| *known == domain) else {
+                return refuse(&format!("its host is none of Azure's: ACCOUNT.{}", AZURE_DOMAINS.join(", ACCOUNT.")));
+            };
             (container, Some((account, domain)))
         }
     };
@@ -174,6 +180,16 @@ mod tests {
         }
         for uri in ["s3://", "gs:///a", "wasbs://box/a", "wasbs://@acme.blob.core.windows.net", "wasbs://box@acme", "wasbs://box@.b"] {
             bucket(uri).unwrap_err();
+        }
+        // Nobody but Azure is shown Azure's credentials.
+        for host in [
+            "x.blob.core.evil.net",
+            "x.evil.com",
+            "x:1@evil.com#.blob.core.windows.net",
+            "evil#.blob.core.windows.net",
+            "a?b.blob.core.windows.net",
+        ] {
+            bucket(&format!("wasbs://box@{host}/a")).unwrap_err();
         }
     }
 }

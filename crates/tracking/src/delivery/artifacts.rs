@@ -39,7 +39,7 @@ impl Delivery {
             match self.read(u64::MAX)? {
                 Some(Record::Artifact { path, file }) if path == newer => {
                     self.position.artifacts.retain(|&waiting| waiting != offset);
-                    std::fs::remove_file(self.folder.kept(file)).ok();
+                    self.drop_kept(file);
                 }
                 _ => {}
             }
@@ -50,7 +50,7 @@ impl Delivery {
     fn put_artifact(&mut self, path: &str, file: u64) -> Result<(), TrackingError> {
         let kept = self.folder.kept(file);
         if !kept.exists() {
-            // It goes away only after it was delivered, here or to another store.
+            // It goes away only after it was delivered to the run's own store.
             self.missing_artifacts += 1;
             return Ok(());
         }
@@ -62,15 +62,21 @@ impl Delivery {
         if let Some(artifacts) = &self.artifacts {
             let has_newer = self.superseded.is_some() && Superseded::has_artifact(artifacts, &place)?;
             if !has_newer {
-                self.uploading.store(true, Ordering::Relaxed);
+                self.progress.uploading.store(true, Ordering::Relaxed);
                 let put = artifacts.put_file(&place, &kept);
-                self.uploading.store(false, Ordering::Relaxed);
+                self.progress.uploading.store(false, Ordering::Relaxed);
                 put?;
             }
         }
-        // Left behind it takes room until the journal goes, and is delivered once more at most.
-        std::fs::remove_file(&kept).ok();
+        self.drop_kept(file);
         Ok(())
+    }
+
+    /// Nobody needs it any more. Left behind it takes room until the journal goes, and is delivered once more at most.
+    fn drop_kept(&self, file: u64) {
+        if !self.leaves_files {
+            std::fs::remove_file(self.folder.kept(file)).ok();
+        }
     }
 
     /// The first of the artifacts that wait.

@@ -26,7 +26,7 @@ pub mod superseded;
 pub mod sync;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use anmok_protocol::{ApiError, Batch, LifecycleStage, RunInputs};
@@ -87,7 +87,18 @@ pub struct Delivery {
     missing_artifacts: usize,
     told_that_artifacts_wait: bool,
     superseded: Option<Superseded>,
-    uploading: Arc<AtomicBool>,
+    /// Whether the run's own store still needs the artifacts that are kept.
+    leaves_files: bool,
+    progress: Arc<Progress>,
+}
+
+/// What a delivery that stays at one place of the journal is about.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// An artifact is on its way, which may take long.
+    pub uploading: AtomicBool,
+    /// How often the store has answered what it was given.
+    pub answers: AtomicU64,
 }
 
 impl Delivery {
@@ -120,11 +131,17 @@ impl Delivery {
             missing_artifacts: 0,
             told_that_artifacts_wait: false,
             superseded: None,
-            uploading: Arc::default(),
+            leaves_files: false,
+            progress: Arc::default(),
             positions,
             position,
             target,
         })
+    }
+
+    /// Leaves artifacts where they are kept: the run's own store has yet to get them.
+    pub fn leave_files(&mut self) {
+        self.leaves_files = true;
     }
 
     /// Delivers only what the store lacks.
@@ -167,9 +184,9 @@ impl Delivery {
         self.position.offset >= end && self.position.artifacts.is_empty()
     }
 
-    /// Tells while an artifact is on its way, which may take long.
-    pub fn uploading(&self) -> Arc<AtomicBool> {
-        self.uploading.clone()
+    /// Tells another thread what is done.
+    pub fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
     }
 
     /// When waiting artifacts are tried again; `None` if none wait, or they can be tried now.
@@ -242,7 +259,14 @@ impl Delivery {
             Some(superseded) => superseded.missing(batch, store.as_ref())?,
             None => batch,
         };
-        if batch == Batch::default() { Ok(()) } else { store.log_batch(run_id, &batch) }
+        if batch == Batch::default() {
+            return Ok(());
+        }
+        let logged = store.log_batch(run_id, &batch);
+        if logged.as_ref().err().is_none_or(is_refusal) {
+            self.progress.answers.fetch_add(1, Ordering::Relaxed);
+        }
+        logged
     }
 
     /// A batch is stored wholly or not at all: what is wrong with it is found by sending ever smaller ones.

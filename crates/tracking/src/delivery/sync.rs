@@ -10,7 +10,7 @@ use super::superseded::Superseded;
 use super::{Delivery, Listener, Obstacle, Target};
 use crate::error::TrackingError;
 use crate::journal::{self, Birth, Contents, Folder, Header, Journal, Positions};
-use crate::store::{NewExperiment, NewRun, RunStore, run_tagged};
+use crate::store::{NewExperiment, NewRun, RunStore, experiment_ids, run_tagged};
 
 /// The tag that says which run's journal a run was made from: its id where it was logged first.
 pub const SOURCE_RUN_TAG: &str = "anmok.source_run_id";
@@ -114,6 +114,10 @@ pub fn sync(folder: &Folder, store: Arc<dyn RunStore>, tracking_uri: &str, liste
     let target = Target { store, tracking_uri: tracking_uri.into(), run_id: run_id.clone() };
     let mut delivery = Delivery::new(folder, target, listener)?;
     delivery.supersede(Superseded::find(&run, &contents));
+    let is_last = home || header.tracking_uri.is_none();
+    if !is_last {
+        delivery.leave_files();
+    }
     let obstacle = deliver(&mut delivery, contents.end);
     let mut synced = Synced {
         run_id,
@@ -127,7 +131,7 @@ pub fn sync(folder: &Folder, store: Arc<dyn RunStore>, tracking_uri: &str, liste
     if synced.obstacle.is_none() && delivery.is_complete(contents.end) {
         synced.obstacle = delivery.leave_refusals().err();
         // What went elsewhere is still owed to the run's own store.
-        if synced.obstacle.is_none() && (home || header.tracking_uri.is_none()) {
+        if synced.obstacle.is_none() && is_last {
             journal.into_lock().remove()?;
             synced.removed = true;
         }
@@ -176,19 +180,19 @@ fn run_for(
         let why = format!("the beginning of the run was delivered to {home} before, so another store would get only a part of it");
         return Err(TrackingError::Journal { path: journal.folder().journal(), why });
     }
-    made_before(store, &header.run_id, birth)?.map_or_else(|| Ok((make(store, journal, birth)?, true)), |found| Ok((found, false)))
+    made_before(store, &header.run_id)?.map_or_else(|| Ok((make(store, journal, birth)?, true)), |found| Ok((found, false)))
 }
 
-/// A run that was made from this journal by a process that could not note it any more.
-fn made_before(store: &dyn RunStore, run_id: &str, birth: &Birth) -> Result<Option<Run>, TrackingError> {
-    let Some(experiment) = store.experiment_by_name(&birth.experiment_name)? else { return Ok(None) };
-    run_tagged(store, &experiment.experiment_id, SOURCE_RUN_TAG, run_id)
+/// A run that was made from this journal by a process that could not note it any more. It can be in any experiment: that of its
+/// parent, or of its parent's parent.
+fn made_before(store: &dyn RunStore, run_id: &str) -> Result<Option<Run>, TrackingError> {
+    run_tagged(store, experiment_ids(store)?, SOURCE_RUN_TAG, run_id)
 }
 
 fn make(store: &dyn RunStore, journal: &Journal, birth: &Birth) -> Result<Run, TrackingError> {
     let mut tags = birth.tags.clone();
     let parent = match tags.iter_mut().find(|tag| tag.key == PARENT_RUN_TAG) {
-        Some(tag) => parent(store, tag, journal, birth)?,
+        Some(tag) => parent(store, tag, journal)?,
         None => None,
     };
     tags.push(RunTag::new(SOURCE_RUN_TAG, &journal.header().run_id));
@@ -202,8 +206,8 @@ fn make(store: &dyn RunStore, journal: &Journal, birth: &Birth) -> Result<Run, T
 }
 
 /// The run that the tag means as the store has it: one that was logged offline too has another id there, which the tag then names.
-fn parent(store: &dyn RunStore, tag: &mut RunTag, journal: &Journal, birth: &Birth) -> Result<Option<Run>, TrackingError> {
-    if let Some(made) = made_before(store, &tag.value, birth)? {
+fn parent(store: &dyn RunStore, tag: &mut RunTag, journal: &Journal) -> Result<Option<Run>, TrackingError> {
+    if let Some(made) = made_before(store, &tag.value)? {
         tag.value.clone_from(&made.info.run_id);
         return Ok(Some(made));
     }

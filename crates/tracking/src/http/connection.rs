@@ -147,7 +147,9 @@ impl Connection {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let patience = if self.answered.load(Ordering::Relaxed) { None } else { Some(self.first_patience) };
+        // An upload may take a server long that has its files elsewhere, whether it is known or not.
+        let is_question = method == Method::Get && !self.answered.load(Ordering::Relaxed);
+        let patience = is_question.then_some(self.first_patience);
         self.exchange(request, headers, body, patience)
     }
 

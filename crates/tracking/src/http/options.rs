@@ -23,8 +23,8 @@ pub struct ServerOptions {
     pub server_cert_path: Option<PathBuf>,
     /// `MLFLOW_TRACKING_CLIENT_CERT_PATH`: a PEM file with this client's certificate and its key.
     pub client_cert_path: Option<PathBuf>,
-    /// `MLFLOW_HTTP_REQUEST_TIMEOUT`: how long the server may say nothing. `None` is MLflow's 120 s, but 15 s until the server has
-    /// answered for the first time.
+    /// `MLFLOW_HTTP_REQUEST_TIMEOUT`: how long the server may say nothing. `None` is MLflow's 120 s, but 15 s after a GET until the
+    /// server has answered for the first time.
     pub timeout: Option<Duration>,
     /// `MLFLOW_HTTP_REQUEST_MAX_RETRIES`. `None` is MLflow's 7, but 1 until the server has answered for the first time: what is
     /// wrong with an address should be said at once, not after four minutes.
@@ -124,5 +124,17 @@ impl fmt::Debug for ProxyOptions {
             .field("http", &self.http.is_some())
             .field("no_proxy", &self.no_proxy)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_minutes_are_for_a_server_that_is_known_to_be_one() {
+        let patience = |options: &ServerOptions| (options.patience(true).as_secs(), options.patience(false).as_secs());
+        assert_eq!(patience(&ServerOptions::default()), (120, 15));
+        assert_eq!(patience(&ServerOptions { timeout: Some(Duration::from_secs(40)), ..ServerOptions::default() }), (40, 40));
     }
 }

@@ -80,7 +80,7 @@ impl Folder {
         self.0.join("files").join(number.to_string())
     }
 
-    /// The number that the next artifact gets.
+    /// The number after those of the artifacts that are kept.
     pub fn next_kept(&self) -> u64 {
         let entries = fs::read_dir(self.0.join("files")).into_iter().flatten().flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok());

@@ -58,6 +58,8 @@ pub struct Contents {
     pub end: u64,
     /// Bytes behind that, which are no whole record.
     pub torn: u64,
+    /// The number after the last artifact's.
+    pub next_file: u64,
 }
 
 impl Journal {
@@ -85,7 +87,8 @@ impl Journal {
         if delivered.targets.iter().any(|position| position.offset > contents.end) {
             shorten(&lock, delivered, contents.end)?;
         }
-        let next_file = lock.folder().next_kept();
+        // No number twice: the file of a record that is delivered already may be gone, and must not be another one's.
+        let next_file = lock.folder().next_kept().max(contents.next_file);
         Ok((Self { lock, file, header: found, end: contents.end, next_file, kept_since_sync: false }, contents))
     }
 
@@ -286,7 +289,8 @@ impl Contents {
             }
             Record::Params(params) => self.params.extend(params.into_iter().map(|param| (param.key, param.value))),
             Record::Tags(tags) => self.tags.extend(tags.into_iter().map(|tag| (tag.key, tag.value))),
-            Record::Dataset(_) | Record::Artifact { .. } | Record::Status { .. } => {}
+            Record::Artifact { file, .. } => self.next_file = self.next_file.max(file.saturating_add(1)),
+            Record::Dataset(_) | Record::Status { .. } => {}
         }
     }
 }

@@ -8,6 +8,7 @@ use anmok_protocol::{DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIMENT_NAME, LifecycleSt
 use super::connection::{Client, Session};
 use super::failure::At;
 use super::pool::Pool;
+use super::{ATTEMPTS, pause};
 use crate::error::TrackingError;
 use crate::maintenance::SchemaVersion;
 use crate::sql::{Connection, Failure, Value};
@@ -221,10 +222,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX webhook_events_by_webhook ON anmok.webhook_events (webhook);
     "#,
     // 6. What searches among many runs ask first: runs by a metric's latest value, and by a param's or tag's (as much of it as
-    // an entry of an index can hold).
+    // an entry of an index can hold). In the order in which a batch is written: servers that run meanwhile wait, without a deadlock.
     "
-    CREATE INDEX latest_metrics_by_value ON anmok.latest_metrics (key, is_nan, value) INCLUDE (run);
     CREATE INDEX params_by_value ON anmok.params (key, substr(value, 1, 64));
+    CREATE INDEX latest_metrics_by_value ON anmok.latest_metrics (key, is_nan, value) INCLUDE (run);
     CREATE INDEX tags_by_value ON anmok.tags (key, substr(value, 1, 64));
     ",
 ];
@@ -239,18 +240,30 @@ pub(super) fn prepare(pool: &Pool, at: &At, migrations: &[&str], default_locatio
     if at.result(doing, found_at_once(client))?.check(at, newest)? == newest {
         return Ok(());
     }
+    // What servers that run meanwhile write can be in a step's way, in an order that it does not know.
+    let mut attempt = 1;
+    let done = loop {
+        match upgrade(client, at, migrations, default_location) {
+            Err(TrackingError::Unavailable { .. }) if attempt < ATTEMPTS && client.batch("ROLLBACK").is_ok() => {
+                std::thread::sleep(pause(attempt));
+            }
+            done => break done,
+        }
+        attempt += 1;
+    };
+    lent.keep = done.is_ok();
+    done
+}
+
+/// One attempt at the steps that are missing, all or none.
+fn upgrade(client: &mut Client, at: &At, migrations: &[&str], default_location: &str) -> Result<(), TrackingError> {
+    let doing = "bringing the tracking database up to date";
     // A lock that ends with the transaction: a server that dies here leaves nothing behind.
     at.result(doing, client.batch(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")))?;
-    let done = (|| {
-        // Another server may have been faster while this one waited for the lock.
-        let version = at.result(doing, found(client))?.check(at, newest)?;
-        at.result("bringing the tracking database up to date", migrate(client, migrations, version, default_location))?;
-        at.result(doing, client.batch("COMMIT"))
-    })();
-    if done.is_err() {
-        lent.keep = false;
-    }
-    done
+    // Another server may have been faster while this one waited for the lock.
+    let version = at.result(doing, found(client))?.check(at, migrations.len() as i64)?;
+    at.result(doing, migrate(client, migrations, version, default_location))?;
+    at.result(doing, client.batch("COMMIT"))
 }
 
 /// The version of the schema, which is left as it is.

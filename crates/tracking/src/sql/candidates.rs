@@ -1,8 +1,8 @@
 //! Which runs a search has to look at, as far as an index can tell.
 //!
 //! A search takes the runs of its experiments one by one. Among many runs that is slow in two cases: under a condition that few
-//! of them meet, and in an order by a metric, for which all have to be read before the first is known. In both an index of
-//! values gives a short list, and the same search among the list gives the same page.
+//! of them meet, and in an order by a metric, for which all have to be read before the first is known. In both an index gives
+//! a short list (SQLite's of names, too), and the same search among the list gives the same page.
 
 use anmok_protocol::search::{Clause, Comparison, OrderField, TextField, TextTest};
 
@@ -14,33 +14,36 @@ use crate::store::RunQuery;
 /// What an index of texts holds of each: PostgreSQL's entries have a limit. The indexes say the same.
 const PREFIX: &str = "substr(v.value, 1, 64)";
 
-/// Whether there are more than `few` runs in some experiments.
-pub(super) fn are_many(connection: &mut dyn Connection, experiments: &[i64], few: usize) -> Result<bool, Failure> {
+/// Whether there are more than so many runs in some experiments.
+pub(super) fn are_more_than(connection: &mut dyn Connection, experiments: &[i64], runs: usize) -> Result<bool, Failure> {
     let mut sql = Sql::new(connection.dialect());
     sql.require_experiments("v.experiment", experiments.to_vec());
-    let next = sql.column(connection, "v.run", "anmok_runs v", &format!("LIMIT 1 OFFSET {few}"), |row| row.integer(0))?;
+    let next = sql.column(connection, "v.run", "anmok_runs v", &format!("LIMIT 1 OFFSET {runs}"), |row| row.integer(0))?;
     Ok(!next.is_empty())
 }
 
-/// All runs for which one of the conditions holds, if there are at most `few`.
+/// All runs for which one of the conditions holds, if there are at most `rare`.
 pub(super) fn few_by_condition(
     connection: &mut dyn Connection,
     query: &RunQuery,
     experiments: &[i64],
-    few: usize,
+    rare: usize,
 ) -> Result<Option<Vec<i64>>, Failure> {
-    for clause in &query.filter.clauses {
+    // All names have to be read for one.
+    let (names, others): (Vec<_>, Vec<_>) =
+        query.filter.clauses.iter().partition(|clause| matches!(clause, Clause::Text { field: TextField::RunName, .. }));
+    for clause in others.into_iter().chain(names) {
         let mut sql = Sql::new(connection.dialect());
         let Some(table) = indexed(&mut sql, clause, experiments)? else { continue };
-        let runs = sql.column(connection, "v.run", table, &format!("LIMIT {}", few + 1), |row| row.integer(0))?;
-        if runs.len() <= few {
+        let runs = sql.column(connection, "v.run", table, &format!("LIMIT {}", rare + 1), |row| row.integer(0))?;
+        if runs.len() <= rare {
             return Ok(Some(runs));
         }
     }
     Ok(None)
 }
 
-/// The table `v` in which an index answers a condition, which is then required.
+/// The table `v` that has all that a condition asks, in an index where the database has one; the condition is then required.
 fn indexed(sql: &mut Sql, clause: &Clause, experiments: &[i64]) -> Result<Option<&'static str>, Failure> {
     Ok(Some(match clause {
         Clause::Metric { key, comparison, value } if *comparison != Comparison::NotEqual => {
@@ -71,14 +74,20 @@ fn require_value(sql: &mut Sql, key: &str, value: &str) {
     sql.require(format!("v.key = {key} AND {PREFIX} = substr({value}, 1, 64) AND v.value = {value}"));
 }
 
+/// The first runs of an order.
+pub(super) struct Head {
+    pub runs: Vec<i64>,
+    /// Whether no other run has a number there.
+    pub is_all: bool,
+}
+
 /// The runs that come first in an order by a metric, after the page before: at most `most`, and every other run comes after
 /// all of them. `None` where the order is another one, or the page before ended among runs without a number.
-pub(super) fn first_by_metric(connection: &mut dyn Connection, query: &RunQuery, most: usize) -> Result<Option<Vec<i64>>, Failure> {
+pub(super) fn head_by_metric(connection: &mut dyn Connection, query: &RunQuery, most: usize) -> Result<Option<Head>, Failure> {
     let Some((OrderField::Metric(key), ascending)) = query.order_by.first().map(|term| (&term.field, term.ascending)) else {
         return Ok(None);
     };
-    let (before, direction) = if ascending { ('<', "") } else { ('>', " DESC") };
-    let after = if ascending { '>' } else { '<' };
+    let (before, after, direction) = if ascending { ('<', '>', "") } else { ('>', '<', " DESC") };
     let table = "anmok_latest_metrics v";
     let mut sql = Sql::new(connection.dialect());
     let key = sql.key(key);
@@ -88,11 +97,13 @@ pub(super) fn first_by_metric(connection: &mut dyn Connection, query: &RunQuery,
         let end = sql.bind(end);
         sql.require(format!("v.value {after}= {end}"));
     }
-    let bound = sql.column(connection, "v.value", table, &format!("ORDER BY v.value{direction} LIMIT 1 OFFSET {most}"), |row| row.real(0))?;
+    let bound =
+        sql.column(connection, "v.value", table, &format!("ORDER BY v.value{direction} LIMIT 1 OFFSET {most}"), |row| row.real(0))?;
     // Runs with equal values stand in an order that this index does not know: all of them are on the list, or none.
     if let Some(bound) = bound.first() {
         let bound = sql.bind(*bound);
         sql.require(format!("v.value {before} {bound}"));
     }
-    Ok(Some(sql.column(connection, "v.run", table, "", |row| row.integer(0))?))
+    let runs = sql.column(connection, "v.run", table, "", |row| row.integer(0))?;
+    Ok(Some(Head { runs, is_all: bound.is_empty() }))
 }

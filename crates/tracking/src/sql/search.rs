@@ -91,18 +91,21 @@ type FoundRuns = (Vec<(i64, RunInfo)>, Option<String>);
 impl RunSearch<'_> {
     /// The page, found among a few runs; `None` if all have to be looked at.
     fn narrowed(&self, connection: &mut dyn Connection, effort: SearchEffort) -> Result<Option<FoundRuns>, Failure> {
-        if !candidates::are_many(connection, &self.experiments, effort.plain)? {
+        if !candidates::are_more_than(connection, &self.experiments, effort.without_help)? {
             return Ok(None);
         }
-        if let Some(few) = candidates::few_by_condition(connection, self.query, &self.experiments, effort.few)? {
+        if let Some(few) = candidates::few_by_condition(connection, self.query, &self.experiments, effort.rare)? {
             return self.page(connection, Some(few)).map(Some);
         }
-        for most in effort.first.into_iter().filter(|most| *most > self.query.max_results) {
-            let Some(first) = candidates::first_by_metric(connection, self.query, most)? else { return Ok(None) };
-            let found = self.page(connection, Some(first))?;
+        for most in effort.heads.into_iter().filter(|most| *most > self.query.max_results) {
+            let Some(head) = candidates::head_by_metric(connection, self.query, most)? else { return Ok(None) };
+            let found = self.page(connection, Some(head.runs))?;
             // With a page to follow, this one is full, and whatever is not on the list comes after it.
             if found.1.is_some() {
                 return Ok(Some(found));
+            }
+            if head.is_all {
+                return Ok(None);
             }
         }
         Ok(None)
@@ -111,19 +114,20 @@ impl RunSearch<'_> {
     /// The page among some runs, or among all.
     fn page(&self, connection: &mut dyn Connection, among: Option<Vec<i64>>) -> Result<FoundRuns, Failure> {
         let mut sql = Sql::new(connection.dialect());
-        // Where runs are named, they are what to look up by. The plus keeps the index of experiments out of it.
-        let experiment = if among.is_some() { "+r.experiment" } else { "r.experiment" };
-        if let Some(runs) = among {
-            let runs = sql.bind(runs);
-            sql.require(format!("r.run IN (SELECT value FROM json_each({runs}))"));
-        }
-        sql.require_experiments(experiment, self.experiments.clone());
+        // Where runs are named, they are what to look up by, and not their experiment.
+        let plus = if among.is_some() { sql.dialect().unindexed() } else { "" };
+        sql.require_experiments(&format!("{plus}r.experiment"), self.experiments.clone());
         sql.require_view("r.lifecycle_stage", self.query.view);
         for clause in &self.query.filter.clauses {
             let condition = run_clause(&mut sql, clause, self.locations)?;
             sql.require(condition);
         }
         let sort = run_order(&mut sql, self.query, self.locations);
+        // After the order, in which parameters have numbers: the same search has the same tokens with a list and without.
+        if let Some(runs) = among {
+            let runs = sql.bind(runs);
+            sql.require(format!("r.run IN (SELECT value FROM json_each({runs}))"));
+        }
         sql.require_after(&sort, self.query.page_token.as_deref())?;
         sql.page(connection, read::RUN_COLUMNS, "anmok_runs r", &sort, self.query.max_results, |row| read::run_row(row, self.locations))
     }
@@ -135,10 +139,12 @@ fn run_clause(sql: &mut Sql, clause: &Clause, locations: &Locations) -> Result<S
         Clause::Metric { key, comparison, value } => {
             let (key, value) = (sql.key(key), sql.bind(*value));
             // NaN is stored as 0: it must pass no comparison but "not equal".
-            let nan = if *comparison == Comparison::NotEqual { "OR +m.is_nan = 1" } else { "AND +m.is_nan = 0" };
-            // The pluses keep SQLite from the index of values, which it would go through for every single run.
+            let (nan, is_nan) = if *comparison == Comparison::NotEqual { ("OR", 1) } else { ("AND", 0) };
+            // The index of values would be gone through for every single run.
+            let plus = sql.dialect().unindexed();
             format!(
-                "EXISTS (SELECT 1 FROM anmok_latest_metrics m WHERE m.run = r.run AND m.key = {key} AND (+m.value {} {value} {nan}))",
+                "EXISTS (SELECT 1 FROM anmok_latest_metrics m WHERE m.run = r.run AND m.key = {key}
+                 AND ({plus}m.value {} {value} {nan} {plus}m.is_nan = {is_nan}))",
                 comparison.symbol()
             )
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::delivery::refusal::Refusal;
 use crate::error::TrackingError;
+use crate::journal::Lock;
 
 /// Bytes that wait for the journal before a call waits too: only for a disk that works but is slow.
 const SLOW_DISK_BYTES: usize = 16 << 20;
@@ -45,6 +46,8 @@ pub(super) struct State {
     pub closed: bool,
     /// The end of the run does not wait any longer for what is under way.
     pub abandoned: bool,
+    /// The journal's, of which that is a part: nobody else may deliver it as long as the thread lives.
+    pub lock: Option<Lock>,
     /// The journal's end: what may be delivered.
     pub written: u64,
     /// The threads that have ended, by themselves or by a panic.

@@ -17,7 +17,7 @@ mod long_values;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ use self::inbox::{File, Shared};
 use self::journalling::Journalling;
 use self::long_values::{fit, fit_dataset, fit_name};
 use crate::delivery::refusal::Refusal;
-use crate::delivery::{Delivery, Event, Listener, Target};
+use crate::delivery::{Delivery, Event, Listener, Progress, Target};
 use crate::error::TrackingError;
 use crate::journal::{self, Birth, Folder, Header, Journal, Record, claim_any, frame};
 use crate::store::{RunStore, now_ms};
@@ -62,7 +62,7 @@ pub struct RunWriter {
 struct Threads {
     journalling: JoinHandle<Journal>,
     delivering: Option<JoinHandle<Delivery>>,
-    uploading: Arc<AtomicBool>,
+    progress: Arc<Progress>,
 }
 
 /// A metric's name as it is logged, and the step up to which journal or store had it when the writer was opened.
@@ -279,13 +279,14 @@ impl RunWriter {
     fn end(&mut self) -> Result<Closed, TrackingError> {
         self.shared.lock().closed = true;
         self.shared.notify();
-        let Some(Threads { journalling, delivering, uploading }) = self.threads.take() else {
+        let Some(Threads { journalling, delivering, progress }) = self.threads.take() else {
             return Ok(Closed { pending: None, refused: vec![] });
         };
         let gone = |_| TrackingError::System { doing: "logging to the run", detail: "the logging thread has ended".into() };
         let journal = journalling.join().map_err(gone)?;
-        let delivery = delivering.filter(|_| self.is_answered(&uploading)).map(JoinHandle::join).transpose().map_err(gone)?;
+        let delivery = delivering.filter(|_| self.is_answered(&progress)).map(JoinHandle::join).transpose().map_err(gone)?;
         let end = journal.end();
+        let lock = journal.into_lock();
         let mut pending = Pending { folder: self.folder.path().into(), obstacle: None, artifacts: 0 };
         {
             let state = self.shared.lock();
@@ -295,19 +296,24 @@ impl RunWriter {
             delivery.is_complete(end) && delivery.leave_refusals().inspect_err(|error| pending.obstacle = Some(error.clone())).is_ok()
         });
         let refused = std::mem::take(&mut self.shared.lock().refused);
+        let mut state = self.shared.lock();
         if complete {
-            journal.into_lock().remove()?;
+            lock.remove()?;
+        } else if state.abandoned {
+            state.lock = Some(lock);
         }
+        drop(state);
         Ok(Closed { pending: (!complete).then_some(pending), refused })
     }
 
     /// Waits until delivery has ended. False: the store is silent, and the thread that asks it is left to itself.
-    fn is_answered(&self, uploading: &AtomicBool) -> bool {
+    fn is_answered(&self, progress: &Progress) -> bool {
         let mut state = self.shared.lock();
-        let (mut before, mut since) = (state.delivered, Instant::now());
+        let (mut before, mut since) = (None, Instant::now());
         while !state.delivery_gone {
-            if state.delivered != before || uploading.load(Ordering::Relaxed) {
-                (before, since) = (state.delivered, Instant::now());
+            let now = Some((state.delivered, progress.answers.load(Ordering::Relaxed)));
+            if now != before || progress.uploading.load(Ordering::Relaxed) {
+                (before, since) = (now, Instant::now());
             }
             if since.elapsed() >= SILENCE {
                 state.abandoned = true;
@@ -393,7 +399,7 @@ fn start_threads(journal: Journal, shared: &Arc<Shared>, target: Option<Target>,
             tried_at_the_end: false,
         }),
     };
-    let uploading = delivering.as_ref().map(|delivering| delivering.delivery.uploading()).unwrap_or_default();
+    let progress = delivering.as_ref().map(|delivering| delivering.delivery.progress()).unwrap_or_default();
     let journalling = Journalling::new(journal, shared.clone(), options.listener.clone());
     let journalling = std::thread::Builder::new().name("journal".into()).spawn(move || journalling.run()).map_err(failed)?;
     let delivering = delivering.map(|delivering| std::thread::Builder::new().name("delivery".into()).spawn(move || delivering.run()));
@@ -402,5 +408,5 @@ fn start_threads(journal: Journal, shared: &Arc<Shared>, target: Option<Target>,
         shared.notify();
         failed(error)
     })?;
-    Ok(Threads { journalling, delivering, uploading })
+    Ok(Threads { journalling, delivering, progress })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anmok_protocol::{Batch, ErrorCode, Metric, RunTag};
-use anmok_tracking::journal::Birth;
+use anmok_tracking::journal::Folder;
 use anmok_tracking::{
     LogOptions, NewExperiment, NewRun, ProxyOptions, RunQuery, RunWriter, ServerOptions, StoreOptions, TrackingError, open,
 };
@@ -82,10 +82,8 @@ fn the_end_of_a_run_does_not_wait_for_a_server_that_answers_nothing() {
     let pending = writer.close().unwrap().pending.expect("nothing was delivered");
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     assert!(pending.obstacle.unwrap().to_string().contains("has not answered for 20 s"));
-    // Nothing holds the journal any more: it can be delivered by whoever comes.
-    assert!(
-        RunWriter::open_offline("r", Birth::of(&serde_json::from_value(run("r", &new, "RUNNING")).unwrap(), "x".into()), &options).is_ok()
-    );
+    // What was asked may be answered yet: until then, or until this process ends, nobody else delivers the same.
+    assert!(Folder::list(folder.path()).unwrap()[0].is_claimed());
 }
 
 #[test]
@@ -200,17 +198,6 @@ fn a_server_that_says_nothing_is_not_waited_for() {
     let (message, can_pass) = trouble(store_with(&server.url, options).experiment("7"));
     assert!(message.contains("did not answer in time") && message.contains("MLFLOW_HTTP_REQUEST_TIMEOUT"), "{message}");
     assert!(can_pass && start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
-}
-
-/// MLflow's two minutes are for a server that is known to be one.
-#[test]
-fn a_server_that_has_never_answered_is_given_up_sooner() {
-    let server = Scripted::start([Act::Hang(Duration::from_secs(60))]);
-    let start = Instant::now();
-    let options = ServerOptions { max_retries: Some(0), ..ServerOptions::default() };
-    let (message, can_pass) = trouble(store_with(&server.url, options).experiment("7"));
-    assert!(can_pass && message.contains("did not answer in time"), "{message}");
-    assert!((15..40).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
 #[test]
