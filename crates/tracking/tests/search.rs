@@ -277,7 +277,7 @@ fn agree_among_many(uri: &str) {
     let mut questions = vec![];
     for (filter, order) in filters.iter().flat_map(|filter| orders.map(|order| (filter, order))) {
         for experiment_ids in [vec!["0".into()], vec![other.clone()], vec!["0".into(), other.clone()]] {
-            for (view, max_results) in [(ViewType::ActiveOnly, 7), (ViewType::All, 50), (ViewType::DeletedOnly, 1)] {
+            for (view, max_results) in [(ViewType::ActiveOnly, 7), (ViewType::All, 50), (ViewType::DeletedOnly, 5)] {
                 questions.push(RunQuery {
                     experiment_ids: experiment_ids.clone(),
                     filter: RunFilter::parse(filter).unwrap(),
