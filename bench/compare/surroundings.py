@@ -102,7 +102,9 @@ def cores_used(machine_):
 def slug(machine_):
     """A name for the machine where nobody gave one."""
     processor_ = (machine_.get("processor") or "unknown").partition(",")[0]
-    words = re.sub(r"[^a-z0-9]+", "-", processor_.lower()).strip("-")
+    # Intel's names have marks in them, and say what they name.
+    plain = re.sub(r"\((r|tm)\)|\b(processor|cpu)\b", " ", processor_.lower())
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
     return f"{words}-{cores_used(machine_)}-cores"
 
 

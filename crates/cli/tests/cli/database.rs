@@ -101,7 +101,9 @@ fn an_older_schema_is_brought_up_to_date() {
             "ALTER TABLE anmok_experiments DROP COLUMN collected; ALTER TABLE anmok_runs DROP COLUMN collected;
              ALTER TABLE anmok_logged_models DROP COLUMN collected;
              DROP TABLE anmok_account_grants; DROP TABLE anmok_account_tokens; DROP TABLE anmok_accounts;
-             DROP TABLE anmok_webhook_events; DROP TABLE anmok_webhooks; PRAGMA user_version = 2",
+             DROP TABLE anmok_webhook_events; DROP TABLE anmok_webhooks;
+             DROP INDEX anmok_latest_metrics_by_value; DROP INDEX anmok_params_by_value; DROP INDEX anmok_tags_by_value;
+             PRAGMA user_version = 2",
         )
         .expect("the older schema");
     sandbox.run("db check").fails(1, &["an older anmok (2; this one has", "anmok db upgrade"]);

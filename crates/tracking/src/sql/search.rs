@@ -139,14 +139,11 @@ fn run_clause(sql: &mut Sql, clause: &Clause, locations: &Locations) -> Result<S
         Clause::Metric { key, comparison, value } => {
             let (key, value) = (sql.key(key), sql.bind(*value));
             // NaN is stored as 0: it must pass no comparison but "not equal".
-            let (nan, is_nan) = if *comparison == Comparison::NotEqual { ("OR", 1) } else { ("AND", 0) };
-            // The index of values would be gone through for every single run.
-            let plus = sql.dialect().unindexed();
-            format!(
-                "EXISTS (SELECT 1 FROM anmok_latest_metrics m WHERE m.run = r.run AND m.key = {key}
-                 AND ({plus}m.value {} {value} {nan} {plus}m.is_nan = {is_nan}))",
-                comparison.symbol()
-            )
+            let nan = if *comparison == Comparison::NotEqual { "OR m.is_nan = 1" } else { "AND m.is_nan = 0" };
+            // A value, and no EXISTS, which both databases turn into a join: then they may go through the index of values for every
+            // single run.
+            let point = format!("anmok_latest_metrics m WHERE m.run = r.run AND m.key = {key}");
+            format!("(SELECT m.value {} {value} {nan} FROM {point})", comparison.symbol())
         }
         Clause::Param { key, test } => sql.keyed("anmok_params", owner, key, test)?,
         Clause::Tag { key, test } => sql.keyed("anmok_tags", owner, key, test)?,
