@@ -5,28 +5,36 @@
 //! then helps the others; the threads spin for a moment between calls before they sleep. Which thread runs a task never
 //! changes a result: tasks are cut by the problem, not by the number of threads.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
 type Task<'a> = dyn Fn(usize, usize) + Sync + 'a;
 
-/// One share of a job: tasks `next..end`, on a cache line of its own.
+/// A job, on a cache line that only the owner writes: a worker that sees it has all it needs to begin.
+#[repr(align(128))]
+struct Job {
+    /// Counts the jobs; a worker that sees it move has work.
+    generation: AtomicUsize,
+    /// The job's function; valid until every worker is done.
+    task: std::cell::UnsafeCell<Option<*const Task<'static>>>,
+    tasks: AtomicUsize,
+}
+
+/// A thread's share of the job, on a cache line that the others look at only when they have no tasks left.
 #[repr(align(128))]
 #[derive(Default)]
 struct Share {
-    next: AtomicUsize,
-    end: AtomicUsize,
+    /// The next task in the lower half; in the upper half the job that it belongs to. Whoever comes first, the thread itself or one
+    /// that helps it, sets it to the share's first task.
+    next: AtomicU64,
+    /// The last job that this thread has finished with.
+    done: AtomicUsize,
 }
 
 struct Shared {
-    /// Counts the jobs; a worker that sees it move has work.
-    generation: AtomicUsize,
-    /// The job's function; valid while `busy` is not 0.
-    task: std::cell::UnsafeCell<Option<*const Task<'static>>>,
+    job: Job,
     shares: Vec<Share>,
-    /// Workers that have not finished with the current job.
-    busy: AtomicUsize,
     panicked: AtomicBool,
     stop: AtomicBool,
     sleepers: AtomicUsize,
@@ -34,8 +42,8 @@ struct Shared {
     wake: Condvar,
 }
 
-// SAFETY: `task` is written by the owner only while no worker is inside a job (`busy` is 0), and read by workers only
-// after they saw `generation` move, which the owner does after writing it (release / acquire).
+// SAFETY: `task` is written by the owner only while no worker is inside a job (all are done with the last one), and read by
+// workers only after they saw `generation` move, which the owner does after writing it (release / acquire).
 unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
@@ -57,10 +65,8 @@ impl Pool {
     pub fn new(threads: usize) -> Self {
         let threads = threads.max(1);
         let shared = Arc::new(Shared {
-            generation: AtomicUsize::new(0),
-            task: std::cell::UnsafeCell::new(None),
+            job: Job { generation: AtomicUsize::new(0), task: std::cell::UnsafeCell::new(None), tasks: AtomicUsize::new(0) },
             shares: (0..threads).map(|_| Share::default()).collect(),
-            busy: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             sleepers: AtomicUsize::new(0),
@@ -68,7 +74,8 @@ impl Pool {
             wake: Condvar::new(),
         });
         let workers = (1..threads)
-            // Fewer threads than asked for will do, but their numbers must have no gap: scratch is laid out by number.
+            // Fewer threads than asked for will do (the shares of the others are taken by those there are), but their numbers must
+            // have no gap: scratch is laid out by number.
             .map_while(|thread| {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new().name(format!("anmok-engine-{thread}")).spawn(move || shared.work(thread)).ok()
@@ -92,60 +99,77 @@ impl Pool {
             return;
         }
         let shared = &*self.shared;
-        for (thread, share) in shared.shares.iter().take(threads).enumerate() {
-            share.next.store(tasks * thread / threads, Ordering::Relaxed);
-            share.end.store(tasks * (thread + 1) / threads, Ordering::Relaxed);
-        }
         // SAFETY: no worker is inside a job here, and none is when this function returns, so the borrow of `task`
         // outlives every use of the pointer.
-        unsafe { *shared.task.get() = Some(std::mem::transmute::<*const Task<'_>, *const Task<'static>>(task)) };
-        shared.busy.store(self.workers.len(), Ordering::Relaxed);
-        shared.generation.fetch_add(1, Ordering::SeqCst);
+        unsafe { *shared.job.task.get() = Some(std::mem::transmute::<*const Task<'_>, *const Task<'static>>(task)) };
+        shared.job.tasks.store(tasks, Ordering::Relaxed);
+        let job = shared.job.generation.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
         if shared.sleepers.load(Ordering::SeqCst) > 0 {
             let _guard = shared.sleep.lock();
             shared.wake.notify_all();
         }
-        let finish = Finish(shared);
-        shared.take_tasks(0, threads, task);
+        let finish = Finish { workers: &shared.shares[1..threads], job };
+        shared.take_tasks(0, job, tasks, task);
         drop(finish);
         assert!(!shared.panicked.load(Ordering::Relaxed), "a worker thread of the engine panicked");
     }
 }
 
 /// Waits for the workers even if the caller's own task panics: they hold a borrow of it.
-struct Finish<'a>(&'a Shared);
+struct Finish<'a> {
+    workers: &'a [Share],
+    job: usize,
+}
 
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
-        let mut spins = 0usize;
-        while self.0.busy.load(Ordering::Acquire) > 0 {
-            spins += 1;
-            if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        for worker in self.workers {
+            let mut spins = 0usize;
+            while worker.done.load(Ordering::Acquire) != self.job {
+                spins += 1;
+                if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+            }
         }
     }
 }
 
+impl Share {
+    /// The next task of this share of a job, which begins with `first`.
+    fn take(&self, job: usize, first: usize, end: usize) -> Option<usize> {
+        let job = (job as u64) << 32;
+        let mut next = self.next.load(Ordering::Relaxed);
+        while next >> 32 != job >> 32 {
+            match self.next.compare_exchange(next, job | first as u64, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => next = job | first as u64,
+                Err(found) => next = found,
+            }
+        }
+        // Looked at before it is counted up: the line stays with whoever works on it.
+        if next as u32 as usize >= end {
+            return None;
+        }
+        let taken = self.next.fetch_add(1, Ordering::Relaxed) as u32 as usize;
+        (taken < end).then_some(taken)
+    }
+}
+
 impl Shared {
-    fn take_tasks(&self, thread: usize, threads: usize, task: &Task<'_>) {
+    fn take_tasks(&self, thread: usize, job: usize, tasks: usize, task: &Task<'_>) {
+        let threads = self.shares.len();
         for offset in 0..threads {
-            let share = &self.shares[(thread + offset) % threads];
-            let end = share.end.load(Ordering::Relaxed);
-            while share.next.load(Ordering::Relaxed) < end {
-                let index = share.next.fetch_add(1, Ordering::Relaxed);
-                if index >= end {
-                    break;
-                }
+            let of = (thread + offset) % threads;
+            let (first, end) = (tasks * of / threads, tasks * (of + 1) / threads);
+            while let Some(index) = self.shares[of].take(job, first, end) {
                 task(index, thread);
             }
         }
     }
 
     fn work(&self, thread: usize) {
-        let threads = self.shares.len();
         let mut seen = 0;
         loop {
             let mut spins = 0;
-            while self.generation.load(Ordering::Acquire) == seen {
+            while self.job.generation.load(Ordering::Acquire) == seen {
                 spins += 1;
                 if spins < SPINS {
                     std::hint::spin_loop();
@@ -157,7 +181,7 @@ impl Shared {
                 }
                 let Ok(mut guard) = self.sleep.lock() else { return };
                 self.sleepers.fetch_add(1, Ordering::SeqCst);
-                while self.generation.load(Ordering::SeqCst) == seen && !self.stop.load(Ordering::SeqCst) {
+                while self.job.generation.load(Ordering::SeqCst) == seen && !self.stop.load(Ordering::SeqCst) {
                     guard = match self.wake.wait(guard) {
                         Ok(guard) => guard,
                         Err(_) => return,
@@ -169,19 +193,19 @@ impl Shared {
                     return;
                 }
             }
-            seen = self.generation.load(Ordering::Acquire);
+            seen = self.job.generation.load(Ordering::Acquire);
             if self.stop.load(Ordering::SeqCst) {
                 return;
             }
-            // SAFETY: see `Shared`; the owner waits in `run` until `busy` is 0.
-            if let Some(task) = unsafe { *self.task.get() } {
-                let task = unsafe { &*task };
-                let work = std::panic::AssertUnwindSafe(|| self.take_tasks(thread, threads, task));
+            // SAFETY: see `Shared`; the owner waits in `run` until this thread is done.
+            if let Some(task) = unsafe { *self.job.task.get() } {
+                let (task, tasks) = (unsafe { &*task }, self.job.tasks.load(Ordering::Relaxed));
+                let work = std::panic::AssertUnwindSafe(|| self.take_tasks(thread, seen, tasks, task));
                 if std::panic::catch_unwind(work).is_err() {
                     self.panicked.store(true, Ordering::Relaxed);
                 }
             }
-            self.busy.fetch_sub(1, Ordering::Release);
+            self.shares[thread].done.store(seen, Ordering::Release);
         }
     }
 }
@@ -189,7 +213,7 @@ impl Shared {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+        self.shared.job.generation.fetch_add(1, Ordering::SeqCst);
         if let Ok(_guard) = self.shared.sleep.lock() {
             self.shared.wake.notify_all();
         }

@@ -1,6 +1,6 @@
 //! Where the time of a step goes, layer by layer: measured while the engine works, when asked for.
 
-use super::conv::{Geometry, Method, multiplications};
+use super::conv::{FREQUENCIES, Geometry, Method, multiplications};
 use super::plan::{Layer, Plan};
 use anmok_graph::Graph;
 use std::time::{Duration, Instant};
@@ -108,7 +108,7 @@ fn describe(graph: &Graph, layer: &Layer) -> LayerProfile {
     let elements = output.elements();
     let (first, kind, forward, has_weights) = match layer {
         Layer::Conv(conv) => {
-            let weights = if conv.weight.is_some() { conv.g.out_c * conv.g.depth() } else { 0 };
+            let weights = if conv.weight.is_some() { weights_read(&conv.g, &conv.method) } else { 0 };
             (
                 conv.first_node,
                 conv_kind(&conv.g, &conv.method),
@@ -147,6 +147,16 @@ fn conv_kind(g: &Geometry, method: &Method) -> String {
         Method::Depthwise => format!("depthwise {size}"),
         Method::Copy => "norm".to_owned(),
     }
+}
+
+/// The weights that are read, however many images there are: those of taps that meet the map somewhere (on a map of 1x1 it is one
+/// of nine), in Winograd's form where that is what is read.
+fn weights_read(g: &Geometry, method: &Method) -> usize {
+    if *method == Method::Winograd {
+        return FREQUENCIES * g.in_c * g.out_c;
+    }
+    let taps = |size: usize, out: usize| (0..g.kernel).filter(|&tap| !g.outputs(tap, size, out).is_empty()).count();
+    taps(g.in_h, g.out_h) * taps(g.in_w, g.out_w) * g.group_in() * g.out_c
 }
 
 /// Multiply-adds per image, those with padding left out; those that are really made where Winograd saves some (its

@@ -62,9 +62,10 @@ impl Delivery {
         if let Some(artifacts) = &self.artifacts {
             let has_newer = self.superseded.is_some() && Superseded::has_artifact(artifacts, &place)?;
             if !has_newer {
-                self.progress.uploading.store(true, Ordering::Relaxed);
+                let bytes = std::fs::metadata(&kept).map_or(0, |found| found.len());
+                self.progress.uploading.store(bytes.max(1), Ordering::Relaxed);
                 let put = artifacts.put_file(&place, &kept);
-                self.progress.uploading.store(false, Ordering::Relaxed);
+                self.progress.uploading.store(0, Ordering::Relaxed);
                 put?;
             }
         }

@@ -26,7 +26,7 @@ pub mod superseded;
 pub mod sync;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anmok_protocol::{ApiError, Batch, LifecycleStage, RunInputs};
@@ -95,8 +95,8 @@ pub struct Delivery {
 /// What a delivery that stays at one place of the journal is about.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// An artifact is on its way, which may take long.
-    pub uploading: AtomicBool,
+    /// Bytes of the artifact that is on its way, which may take long; 0 if none is.
+    pub uploading: AtomicU64,
     /// How often the store has answered what it was given.
     pub answers: AtomicU64,
 }

@@ -16,8 +16,10 @@ use crate::store::{RunUpdate, now_ms};
 const PAUSE: Duration = Duration::from_millis(300);
 /// How long the end of a run waits for a store that fails; the journal keeps the rest.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it waits for a store that says nothing at all. An upload may take as long as it takes.
+/// How long it waits for a store that says nothing at all, besides what an artifact needs.
 pub(super) const SILENCE: Duration = Duration::from_secs(20);
+/// Bytes per second of an artifact on its way that are waited for.
+pub(super) const SLOWEST_UPLOAD: u64 = 256 << 10;
 /// How often the end of a run tries to upload an artifact.
 const ARTIFACT_TRIES: u32 = 4;
 /// Between two tries for a run that is deleted: somebody may restore it.

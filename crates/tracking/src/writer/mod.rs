@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use anmok_protocol::{ApiError, DatasetInput, LifecycleStage, Param, RunStatus, RunTag, limits};
 
-use self::delivering::{Delivering, Heartbeat, SILENCE};
+use self::delivering::{Delivering, Heartbeat, SILENCE, SLOWEST_UPLOAD};
 pub use self::delivering::{HEARTBEAT_EVERY, HEARTBEAT_TAG};
 pub use self::entrance::SideEntrance;
 use self::entrance::{chunks, log_metrics, send};
@@ -267,7 +267,8 @@ impl RunWriter {
     }
 
     /// Waits until everything is in the journal, and until it is delivered as well as long as the store takes it; one that fails
-    /// is waited for ten seconds, one that says nothing for twenty. A journal that is delivered wholly is removed.
+    /// is waited for ten seconds, one that says nothing for twenty, and as long as an artifact on its way needs at 256 KiB/s. A
+    /// journal that is delivered wholly is removed.
     ///
     /// # Errors
     /// As [`Self::flush`].
@@ -311,13 +312,14 @@ impl RunWriter {
         let mut state = self.shared.lock();
         let (mut before, mut since) = (None, Instant::now());
         while !state.delivery_gone {
-            let now = Some((state.delivered, progress.answers.load(Ordering::Relaxed)));
-            if now != before || progress.uploading.load(Ordering::Relaxed) {
+            let now = Some((state.delivered, state.waiting_artifacts, progress.answers.load(Ordering::Relaxed)));
+            if now != before {
                 (before, since) = (now, Instant::now());
             }
-            if since.elapsed() >= SILENCE {
+            let patience = SILENCE + Duration::from_secs(progress.uploading.load(Ordering::Relaxed) / SLOWEST_UPLOAD);
+            if since.elapsed() >= patience {
                 state.abandoned = true;
-                let detail = format!("the store has not answered for {} s", SILENCE.as_secs());
+                let detail = format!("the store has not answered for {} s", patience.as_secs());
                 state.obstacle.get_or_insert(TrackingError::System { doing: "logging to the run", detail });
                 return false;
             }

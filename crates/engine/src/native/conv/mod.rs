@@ -18,7 +18,7 @@ pub(crate) use forward::{Epilogue, Forward};
 pub(crate) use pack::{Pack, Panel, packed_len, panels};
 pub(crate) use taps::Taps;
 pub(crate) use windows::WINDOW_ROWS;
-pub(crate) use winograd::multiplications;
+pub(crate) use winograd::{FREQUENCIES, multiplications};
 
 use super::memory::{ALIGN, READ_AHEAD};
 
