@@ -25,15 +25,6 @@ impl Dialect {
         }
     }
 
-    /// What must precede a column, so that no index is looked up by it: SQLite has no statistics to see which one helps.
-    /// PostgreSQL has, and for nothing but the column itself.
-    pub fn unindexed(self) -> &'static str {
-        match self {
-            Self::Sqlite => "+",
-            Self::Postgres => "",
-        }
-    }
-
     /// What must follow a SELECT whose rows may not change until the commit. SQLite has one writer at a time.
     pub fn for_share(self) -> &'static str {
         match self {

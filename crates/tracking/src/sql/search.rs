@@ -114,9 +114,10 @@ impl RunSearch<'_> {
     /// The page among some runs, or among all.
     fn page(&self, connection: &mut dyn Connection, among: Option<Vec<i64>>) -> Result<FoundRuns, Failure> {
         let mut sql = Sql::new(connection.dialect());
-        // Where runs are named, they are what to look up by, and not their experiment.
-        let plus = if among.is_some() { sql.dialect().unindexed() } else { "" };
-        sql.require_experiments(&format!("{plus}r.experiment"), self.experiments.clone());
+        // Where runs are named, they are what to look up by. The plus hides the index of experiments: through it, each of their runs
+        // would be looked for in the list.
+        let experiment = if among.is_some() { "+r.experiment" } else { "r.experiment" };
+        sql.require_experiments(experiment, self.experiments.clone());
         sql.require_view("r.lifecycle_stage", self.query.view);
         for clause in &self.query.filter.clauses {
             let condition = run_clause(&mut sql, clause, self.locations)?;

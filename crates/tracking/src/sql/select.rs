@@ -25,10 +25,6 @@ impl Sql {
         Self { dialect, joins: String::new(), conditions: vec![], parameters: vec![] }
     }
 
-    pub fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
     /// Adds a parameter and gives its place in the text.
     pub fn bind(&mut self, value: impl Into<Value<'static>>) -> String {
         self.parameters.push(value.into());
