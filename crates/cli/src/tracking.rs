@@ -4,7 +4,7 @@ use crate::failure::Usage;
 use crate::settings::Settings;
 use anmok_protocol::{LifecycleStage, Run, RunFilter, RunOrder, ViewType};
 use anmok_tracking::delivery::sync::experiment_named;
-use anmok_tracking::{ArtifactOptions, ExperimentQuery, LogOptions, RunQuery, RunStore, ServerOptions, StoreOptions, uri};
+use anmok_tracking::{ArtifactOptions, LogOptions, RunQuery, RunStore, ServerOptions, StoreOptions, all_experiments, uri};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -42,20 +42,6 @@ pub fn log_options(settings: &Settings) -> LogOptions {
         tracking_uri: uri::identity(&settings.tracking_uri),
         listener: crate::journal_events::listener(),
         heartbeat: false,
-    }
-}
-
-/// Every active experiment.
-pub fn experiments(store: &dyn RunStore) -> anyhow::Result<Vec<anmok_protocol::Experiment>> {
-    let mut query = ExperimentQuery::default();
-    let mut all = vec![];
-    loop {
-        let page = store.search_experiments(&query)?;
-        all.extend(page.items);
-        match page.next_page_token {
-            Some(token) => query.page_token = Some(token),
-            None => return Ok(all),
-        }
     }
 }
 
@@ -97,7 +83,7 @@ fn named(store: &dyn RunStore, name: &str) -> anyhow::Result<String> {
 /// Runs of all active experiments that match `filter`, the one that was started last first, at most `most`.
 pub fn latest_runs(store: &dyn RunStore, filter: &str, most: usize) -> anyhow::Result<Vec<Run>> {
     let query = RunQuery {
-        experiment_ids: experiments(store)?.into_iter().map(|experiment| experiment.experiment_id).collect(),
+        experiment_ids: all_experiments(store)?.into_iter().map(|experiment| experiment.experiment_id).collect(),
         filter: RunFilter::parse(filter)?,
         order_by: vec![RunOrder::parse("attributes.start_time DESC")?],
         view: ViewType::ActiveOnly,

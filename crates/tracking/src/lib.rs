@@ -49,7 +49,9 @@ pub use maintenance::{
     Maintenance, SchemaVersion,
 };
 pub use registry::{ModelRegistry, ModelVersionQuery, NewModelVersion, NewRegisteredModel, RegisteredModelQuery};
-pub use store::{ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, SearchEffort, now_ms};
+pub use store::{
+    ExperimentQuery, NewExperiment, NewRun, Page, PageRequest, RunQuery, RunStore, RunUpdate, SearchEffort, all_experiments, now_ms,
+};
 pub use tracking_store::{LoggedModelDataset, LoggedModelQuery, NewLoggedModel, SampledHistoryQuery, TrackingStore};
 pub use uri::{Durability, StoreOptions, StoreUri, open, open_store, schema_version};
 pub use webhooks::{NewWebhook, StoredWebhook, WebhookStore, WebhookUpdate};

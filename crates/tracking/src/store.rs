@@ -176,16 +176,19 @@ impl Default for SearchEffort {
     }
 }
 
-/// The ids of all active experiments.
-pub(crate) fn experiment_ids(store: &dyn RunStore) -> Result<Vec<String>, TrackingError> {
+/// Every active experiment.
+///
+/// # Errors
+/// As [`RunStore::search_experiments`].
+pub fn all_experiments(store: &dyn RunStore) -> Result<Vec<Experiment>, TrackingError> {
     let mut query = ExperimentQuery::default();
-    let mut ids = vec![];
+    let mut all = vec![];
     loop {
         let page = store.search_experiments(&query)?;
-        ids.extend(page.items.into_iter().map(|experiment| experiment.experiment_id));
+        all.extend(page.items);
         match page.next_page_token {
             Some(token) => query.page_token = Some(token),
-            None => return Ok(ids),
+            None => return Ok(all),
         }
     }
 }

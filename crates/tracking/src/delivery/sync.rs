@@ -10,7 +10,7 @@ use super::superseded::Superseded;
 use super::{Delivery, Listener, Obstacle, Target};
 use crate::error::TrackingError;
 use crate::journal::{self, Birth, Contents, Folder, Header, Journal, Positions};
-use crate::store::{NewExperiment, NewRun, RunStore, experiment_ids, run_tagged};
+use crate::store::{NewExperiment, NewRun, RunStore, all_experiments, run_tagged};
 
 /// The tag that says which run's journal a run was made from: its id where it was logged first.
 pub const SOURCE_RUN_TAG: &str = "anmok.source_run_id";
@@ -186,7 +186,8 @@ fn run_for(
 /// A run that was made from this journal by a process that could not note it any more. It can be in any experiment: that of its
 /// parent, or of its parent's parent.
 fn made_before(store: &dyn RunStore, run_id: &str) -> Result<Option<Run>, TrackingError> {
-    run_tagged(store, experiment_ids(store)?, SOURCE_RUN_TAG, run_id)
+    let experiment_ids = all_experiments(store)?.into_iter().map(|experiment| experiment.experiment_id).collect();
+    run_tagged(store, experiment_ids, SOURCE_RUN_TAG, run_id)
 }
 
 fn make(store: &dyn RunStore, journal: &Journal, birth: &Birth) -> Result<Run, TrackingError> {

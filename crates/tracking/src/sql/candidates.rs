@@ -6,13 +6,10 @@
 
 use anmok_protocol::search::{Clause, Comparison, OrderField, TextField, TextTest};
 
-use super::connection::Connection;
+use super::connection::{Connection, Dialect};
 use super::failure::Failure;
 use super::select::{Sql, metric_at_end};
 use crate::store::RunQuery;
-
-/// What an index of texts holds of each: PostgreSQL's entries have a limit. The indexes say the same.
-const PREFIX: &str = "substr(v.value, 1, 64)";
 
 /// Whether there are more than so many runs in some experiments.
 pub(super) fn are_more_than(connection: &mut dyn Connection, experiments: &[i64], runs: usize) -> Result<bool, Failure> {
@@ -22,19 +19,30 @@ pub(super) fn are_more_than(connection: &mut dyn Connection, experiments: &[i64]
     Ok(!next.is_empty())
 }
 
-/// All runs for which one of the conditions holds, if there are at most `rare`.
-pub(super) fn few_by_condition(
-    connection: &mut dyn Connection,
-    query: &RunQuery,
-    experiments: &[i64],
-    rare: usize,
-) -> Result<Option<Vec<i64>>, Failure> {
+/// A condition that an index answers.
+pub(super) struct Question {
+    sql: Sql,
+    table: &'static str,
+}
+
+/// The conditions of a search that an index answers, the cheapest to ask first.
+pub(super) fn questions(dialect: Dialect, query: &RunQuery, experiments: &[i64]) -> Result<Vec<Question>, Failure> {
     // All names have to be read for one.
     let (names, others): (Vec<_>, Vec<_>) =
         query.filter.clauses.iter().partition(|clause| matches!(clause, Clause::Text { field: TextField::RunName, .. }));
+    let mut questions = vec![];
     for clause in others.into_iter().chain(names) {
-        let mut sql = Sql::new(connection.dialect());
-        let Some(table) = indexed(&mut sql, clause, experiments)? else { continue };
+        let mut sql = Sql::new(dialect);
+        if let Some(table) = indexed(&mut sql, clause, experiments)? {
+            questions.push(Question { sql, table });
+        }
+    }
+    Ok(questions)
+}
+
+/// All runs for which one of the conditions holds, if there are at most `rare`.
+pub(super) fn few_by_condition(connection: &mut dyn Connection, questions: &[Question], rare: usize) -> Result<Option<Vec<i64>>, Failure> {
+    for Question { sql, table } in questions {
         let runs = sql.column(connection, "v.run", table, &format!("LIMIT {}", rare + 1), |row| row.integer(0))?;
         if runs.len() <= rare {
             return Ok(Some(runs));
@@ -71,7 +79,14 @@ fn indexed(sql: &mut Sql, clause: &Clause, experiments: &[i64]) -> Result<Option
 
 fn require_value(sql: &mut Sql, key: &str, value: &str) {
     let (key, value) = (sql.key(key), sql.bind(value.to_owned()));
-    sql.require(format!("v.key = {key} AND {PREFIX} = substr({value}, 1, 64) AND v.value = {value}"));
+    // What an index of texts holds of each, as the indexes say it: PostgreSQL's entries have a limit.
+    let prefix = |text: &str| format!("substr({text}, 1, 64)");
+    sql.require(format!("v.key = {key} AND {} = {} AND v.value = {value}", prefix("v.value"), prefix(&value)));
+}
+
+/// Whether a search is ordered by a metric before all else.
+pub(super) fn is_by_metric(query: &RunQuery) -> bool {
+    query.order_by.first().is_some_and(|term| matches!(term.field, OrderField::Metric(_)))
 }
 
 /// The first runs of an order.

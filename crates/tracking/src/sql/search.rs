@@ -91,10 +91,12 @@ type FoundRuns = (Vec<(i64, RunInfo)>, Option<String>);
 impl RunSearch<'_> {
     /// The page, found among a few runs; `None` if all have to be looked at.
     fn narrowed(&self, connection: &mut dyn Connection, effort: SearchEffort) -> Result<Option<FoundRuns>, Failure> {
-        if !candidates::are_more_than(connection, &self.experiments, effort.without_help)? {
+        let questions = candidates::questions(connection.dialect(), self.query, &self.experiments)?;
+        let can_help = !questions.is_empty() || candidates::is_by_metric(self.query);
+        if !can_help || !candidates::are_more_than(connection, &self.experiments, effort.without_help)? {
             return Ok(None);
         }
-        if let Some(few) = candidates::few_by_condition(connection, self.query, &self.experiments, effort.rare)? {
+        if let Some(few) = candidates::few_by_condition(connection, &questions, effort.rare)? {
             return self.page(connection, Some(few)).map(Some);
         }
         for most in effort.heads.into_iter().filter(|most| *most > self.query.max_results) {

@@ -12,7 +12,7 @@ use crate::{liveness, tracking};
 use anmok_protocol::{Run, RunFilter, RunOrder, RunStatus, ViewType};
 use anmok_tracking::delivery::sync::Left;
 use anmok_tracking::journal::Folder;
-use anmok_tracking::{RunQuery, RunStore};
+use anmok_tracking::{RunQuery, RunStore, all_experiments};
 use clap::Args;
 use std::path::Path;
 
@@ -74,7 +74,7 @@ impl List {
 
     fn query(&self, store: &dyn RunStore) -> anyhow::Result<RunQuery> {
         let usage = |e: anmok_protocol::SearchError| Usage(e.to_string());
-        let all = tracking::experiments(store)?;
+        let all = all_experiments(store)?;
         let mut experiment_ids = vec![];
         for name in &self.experiment {
             let found = all.iter().find(|experiment| experiment.name == *name);
