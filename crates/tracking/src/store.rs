@@ -160,9 +160,11 @@ impl Default for RunQuery {
 /// How many runs a search in a database looks at before it takes an index's help. None of this changes what is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SearchEffort {
-    /// So many runs in the experiments it looks at one by one: that is as fast.
-    pub without_help: usize,
-    /// A condition that so many runs meet at most is looked up first, and only they are looked at.
+    /// So many runs in the experiments it looks at one by one, whatever the conditions: that is as fast.
+    pub without_condition: usize,
+    /// So many it puts in order one by one.
+    pub without_order: usize,
+    /// Conditions that so many runs meet at most are looked up first, and only they are looked at.
     pub rare: usize,
     /// In an order by a metric a page is looked for among so many runs that come first; where they do not fill it, among the second
     /// number of them.
@@ -172,7 +174,7 @@ pub struct SearchEffort {
 impl Default for SearchEffort {
     /// Each step a few milliseconds, the last one some 20.
     fn default() -> Self {
-        Self { without_help: 5000, rare: 2000, heads: [2000, 20_000] }
+        Self { without_condition: 1000, without_order: 5000, rare: 2000, heads: [2000, 20_000] }
     }
 }
 

@@ -251,6 +251,27 @@ struct Load {
     errors: Vec<TrackingError>,
 }
 
+/// Many points are first taken to be new; those that are not are found out when they are inserted.
+#[test]
+fn points_that_are_there_already_stay_one() {
+    let Some(server) = postgres::shared("postgresql::points_that_are_there_already_stay_one") else { return };
+    let store = try_open(&server.database()).unwrap();
+    let run_id = store.create_run(&NewRun::default()).unwrap().info.run_id;
+    let points = |steps: std::ops::Range<i64>| steps.map(|step| Metric::new("m", step as f64, 1, step)).collect::<Vec<_>>();
+    let log = |metrics: Vec<Metric>, tag: &str| {
+        store.log_batch(&run_id, &Batch { metrics, tags: vec![RunTag::new("last", tag)], ..Batch::default() })
+    };
+    log(points(0..20), "a").unwrap();
+    log(points(10..30), "b").unwrap();
+    log([points(25..40), points(25..45)].concat(), "c").unwrap();
+    assert_eq!(history(&*store, &run_id, "m"), points(0..45));
+    // What is refused as late as with the commit leaves nothing.
+    assert_eq!(log(points(40..60), "nul\0").unwrap_err().code(), ErrorCode::InvalidParameterValue);
+    assert_eq!(history(&*store, &run_id, "m"), points(0..45));
+    let data = store.run(&run_id).unwrap().unwrap().data;
+    assert_eq!((data.metric("m"), data.tag("last")), (Some(44.0), Some("c")));
+}
+
 fn load(store: &Arc<dyn RunStore>, run_id: &str, threads: i64, meanwhile: impl FnOnce(&AtomicUsize)) -> Load {
     let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use bytes::BytesMut;
-use futures_util::future::join;
-use futures_util::{StreamExt, pin_mut};
+use futures_util::future::{join3, join_all};
+use futures_util::{StreamExt, TryStreamExt, pin_mut};
 use tokio::runtime::Runtime;
 use tokio_postgres::Statement;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -13,7 +13,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use super::address::Address;
 use super::failure::failure;
 use super::keys::Keys;
-use crate::sql::{Connection, Dialect, Failure, Fault, Row, Value};
+use crate::sql::{Connection, DO_NOTHING, Dialect, Failure, Fault, Query, Row, Value};
 
 /// The prepared statements that a connection keeps at most; then it starts afresh.
 const STATEMENTS: usize = 256;
@@ -68,26 +68,22 @@ impl Client {
         Ok(statement)
     }
 
-    /// Runs a statement, after `first` in the same round trip, and gives the number of rows that it changed.
+    /// Runs statements in one round trip: `first`, then `before`, then a query; gives the number of rows that the query changed.
     fn run(
         &mut self,
         first: Option<&str>,
-        sql: &str,
-        parameters: &[&Value],
+        before: Vec<Sent>,
+        query: Sent,
         each: &mut dyn FnMut(&dyn Row) -> Result<(), Failure>,
     ) -> Result<u64, Failure> {
-        let statement = self.statement(sql)?;
-        let client = &self.client;
-        let first = async {
-            match first {
-                Some(first) => client.batch_execute(first).await,
-                None => Ok(()),
-            }
-        };
-        let rows = client.query_raw(&statement, parameters.iter().map(|value| Bound(value)));
+        let before = self.prepared(before)?;
+        let statement = self.statement(query.sql)?;
+        let rows = self.client.query_raw(&statement, query.parameters.iter().map(|value| Bound(value)));
         self.wait(async {
-            let (first, rows) = join(first, rows).await;
-            first.map_err(failure)?;
+            // Sent in this order, and answered in it: of several failures the first is the cause.
+            let (first, before, rows) = join3(self.plain(first), self.all(&before), rows).await;
+            first?;
+            before?;
             let rows = rows.map_err(failure)?;
             pin_mut!(rows);
             while let Some(row) = rows.next().await {
@@ -96,6 +92,55 @@ impl Client {
             Ok(rows.rows_affected().unwrap_or(0))
         })?
     }
+
+    /// Runs statements in one round trip: `first`, then queries, whose rows are given, then `last`.
+    fn run_all(&mut self, first: Option<&str>, queries: Vec<Sent>, last: Option<&str>) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
+        let queries = self.prepared(queries)?;
+        self.wait(async {
+            let (first, rows, last) = join3(self.plain(first), self.all(&queries), self.plain(last)).await;
+            first?;
+            let rows = rows?;
+            last?;
+            Ok(rows)
+        })?
+    }
+
+    fn prepared<'a>(&mut self, queries: Vec<Sent<'a>>) -> Result<Vec<Prepared<'a>>, Failure> {
+        queries.into_iter().map(|query| Ok((self.statement(query.sql)?, query.parameters))).collect()
+    }
+
+    async fn plain(&self, sql: Option<&str>) -> Result<(), Failure> {
+        match sql {
+            Some(sql) => self.client.batch_execute(sql).await.map_err(failure),
+            None => Ok(()),
+        }
+    }
+
+    /// The rows of several queries; all are sent before the first is answered.
+    async fn all(&self, queries: &[Prepared<'_>]) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
+        let answers = queries.iter().map(async |(statement, parameters)| {
+            self.client.query_raw(statement, parameters.iter().map(|value| Bound(value))).await?.try_collect::<Vec<_>>().await
+        });
+        join_all(answers).await.into_iter().map(|answer| answer.map_err(failure)).collect()
+    }
+}
+
+type Prepared<'a> = (Statement, Vec<&'a Value<'a>>);
+
+/// A statement with its parameters.
+struct Sent<'a> {
+    sql: &'a str,
+    parameters: Vec<&'a Value<'a>>,
+}
+
+/// A statement that is sent with the next one whose answer somebody waits for.
+struct Later {
+    sql: String,
+    parameters: Vec<Value<'static>>,
+}
+
+fn sent(later: &[Later]) -> Vec<Sent<'_>> {
+    later.iter().map(|later| Sent { sql: &later.sql, parameters: later.parameters.iter().collect() }).collect()
 }
 
 impl Drop for Client {
@@ -109,17 +154,48 @@ impl Drop for Client {
 
 /// A transaction, begun with its first statement.
 pub(super) struct Session<'a> {
-    pub client: &'a mut Client,
+    client: &'a mut Client,
     /// The statement that begins it, until then.
-    pub begin: Option<&'static str>,
+    begin: Option<&'static str>,
+    /// What was not sent yet.
+    later: Vec<Later>,
     /// `None` where nothing is written.
-    pub keys: Option<&'a Keys>,
+    keys: Option<&'a Keys>,
+    /// Whether rows that are inserted later are taken to be new, whatever is said of those that are not: that takes half the time.
+    /// If one of them is not new, the work fails with [`Fault::Duplicate`].
+    optimistic: bool,
 }
 
-impl Session<'_> {
-    /// Ends it; nothing is to be done if it never began.
-    pub fn end(self, sql: &str) -> Result<(), Failure> {
-        if self.begin.is_some() { Ok(()) } else { self.client.batch(sql) }
+/// Rows are taken to be new if there are more than these: else there is little to win.
+const FEW_ROWS: usize = 8;
+
+impl<'a> Session<'a> {
+    /// Each statement by itself where nothing begins a transaction.
+    pub fn new(client: &'a mut Client, begin: Option<&'static str>, keys: Option<&'a Keys>) -> Self {
+        Self { client, begin, later: vec![], keys, optimistic: false }
+    }
+
+    pub fn optimistic(self, optimistic: bool) -> Self {
+        Self { optimistic, ..self }
+    }
+
+    /// Ends it with what was not sent yet; nothing is to be done if it never began. A failure of which the database told has
+    /// undone the transaction.
+    pub fn commit(self) -> Result<(), Failure> {
+        if self.begin.is_some() && self.later.is_empty() {
+            return Ok(());
+        }
+        self.client.run_all(self.begin, sent(&self.later), Some("COMMIT")).map(drop)
+    }
+
+    /// Undoes it.
+    pub fn roll_back(self) -> Result<(), Failure> {
+        if self.begin.is_some() { Ok(()) } else { self.client.batch("ROLLBACK") }
+    }
+
+    fn run(&mut self, query: Sent, each: &mut dyn FnMut(&dyn Row) -> Result<(), Failure>) -> Result<u64, Failure> {
+        let later = std::mem::take(&mut self.later);
+        self.client.run(self.begin.take(), sent(&later), query, each)
     }
 }
 
@@ -129,13 +205,27 @@ impl Connection for Session<'_> {
     }
 
     fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
-        let parameters: Vec<&Value> = parameters.iter().collect();
-        self.client.run(self.begin.take(), sql, &parameters, &mut |_| Ok(()))
+        self.run(Sent { sql, parameters: parameters.iter().collect() }, &mut |_| Ok(()))
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<(), Failure>) -> Result<(), Failure> {
-        let parameters: Vec<&Value> = parameters.iter().collect();
-        self.client.run(self.begin.take(), sql, &parameters, each)?;
+        self.run(Sent { sql, parameters: parameters.iter().collect() }, each)?;
+        Ok(())
+    }
+
+    /// In one round trip, planned once for all: planning some queries of details anew for each list of runs, as PostgreSQL chooses
+    /// to, takes longer than to run them.
+    fn queries(&mut self, queries: &[Query], each: &mut dyn FnMut(usize, &dyn Row) -> Result<(), Failure>) -> Result<(), Failure> {
+        let later = std::mem::take(&mut self.later);
+        let mut all = sent(&later);
+        all.extend(queries.iter().map(|(sql, parameters)| Sent { sql, parameters: parameters.iter().collect() }));
+        let first = format!("{};SET LOCAL plan_cache_mode = force_generic_plan", self.begin.take().unwrap_or_default());
+        let rows = self.client.run_all(Some(&first), all, Some("SET LOCAL plan_cache_mode = auto"))?;
+        for (place, rows) in rows.into_iter().skip(later.len()).enumerate() {
+            for row in rows {
+                each(place, &PostgresRow(row))?;
+            }
+        }
         Ok(())
     }
 
@@ -144,37 +234,52 @@ impl Connection for Session<'_> {
         if columns.iter().any(|(_, value)| value.rows() == Some(0)) {
             return Ok(0);
         }
-        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-        let (mut outputs, mut lists, mut list_names) = (vec![], vec![], vec![]);
-        for (at, (name, value)) in columns.iter().enumerate() {
-            let kind = match value {
-                Value::Integer(_) | Value::Integers(_) | Value::OptionalIntegers(_) => "BIGINT",
-                Value::Real(_) | Value::Reals(_) => "DOUBLE PRECISION",
-                Value::Null | Value::Text(_) | Value::Texts(_) | Value::OptionalTexts(_) => "TEXT",
-            };
-            let place = at + 1;
-            if value.rows().is_some() {
-                outputs.push((*name).to_string());
-                list_names.push(*name);
-                lists.push(format!("CAST(?{place} AS {kind}[])"));
-            } else {
-                outputs.push(format!("CAST(?{place} AS {kind})"));
-            }
+        let parameters = columns.iter().map(|(_, value)| value).collect();
+        self.run(Sent { sql: &insertion(table, columns, conflict), parameters }, &mut |_| Ok(()))
+    }
+
+    /// No round trip of its own.
+    fn insert_rows_later(&mut self, table: &str, columns: &[(&str, Value)], conflict: &str) -> Result<(), Failure> {
+        if columns.iter().all(|(_, value)| value.rows() != Some(0)) {
+            let parameters = columns.iter().map(|(_, value)| value.to_static()).collect();
+            let many = columns.iter().filter_map(|(_, value)| value.rows()).max() > Some(FEW_ROWS);
+            let conflict = if self.optimistic && many && conflict == DO_NOTHING { "" } else { conflict };
+            self.later.push(Later { sql: insertion(table, columns, conflict), parameters });
         }
-        let from = if lists.is_empty() {
-            String::new()
-        } else {
-            format!(" FROM UNNEST({}) AS given ({})", lists.join(", "), list_names.join(", "))
-        };
-        let sql = format!("INSERT INTO {table} AS there ({}) SELECT {}{from} {conflict}", names.join(", "), outputs.join(", "));
-        let parameters: Vec<&Value> = columns.iter().map(|(_, value)| value).collect();
-        self.client.run(self.begin.take(), &sql, &parameters, &mut |_| Ok(()))
+        Ok(())
     }
 
     fn keys(&mut self, names: &[&str]) -> Result<Vec<i64>, Failure> {
         let Some(keys) = self.keys else { return Err(Failure::other("new keys were asked for while reading")) };
         keys.numbers(self, names)
     }
+}
+
+/// The statement that inserts rows of which each list among the columns has one element.
+fn insertion(table: &str, columns: &[(&str, Value)], conflict: &str) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let (mut outputs, mut lists, mut list_names) = (vec![], vec![], vec![]);
+    for (at, (name, value)) in columns.iter().enumerate() {
+        let kind = match value {
+            Value::Integer(_) | Value::Integers(_) | Value::OptionalIntegers(_) => "BIGINT",
+            Value::Real(_) | Value::Reals(_) => "DOUBLE PRECISION",
+            Value::Null | Value::Text(_) | Value::Texts(_) | Value::OptionalTexts(_) => "TEXT",
+        };
+        let place = at + 1;
+        if value.rows().is_some() {
+            outputs.push((*name).to_string());
+            list_names.push(*name);
+            lists.push(format!("CAST(?{place} AS {kind}[])"));
+        } else {
+            outputs.push(format!("CAST(?{place} AS {kind})"));
+        }
+    }
+    let from = if lists.is_empty() {
+        String::new()
+    } else {
+        format!(" FROM UNNEST({}) AS given ({})", lists.join(", "), list_names.join(", "))
+    };
+    format!("INSERT INTO {table} AS there ({}) SELECT {}{from} {conflict}", names.join(", "), outputs.join(", "))
 }
 
 /// A statement in PostgreSQL's words: tables in the schema `anmok`, parameters `$1`, lists by ANY and ALL.

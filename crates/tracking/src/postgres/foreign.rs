@@ -33,12 +33,12 @@ impl Foreign {
         work: impl FnOnce(&mut dyn Connection) -> Result<T, Failure>,
     ) -> Result<T, TrackingError> {
         let begin = if writing { WRITE } else { READ };
-        let mut session = Session { client: &mut self.client, begin: Some(begin), keys: None };
+        let mut session = Session::new(&mut self.client, Some(begin), None);
         let done = match work(&mut session) {
-            Ok(done) => session.end("COMMIT").map(|()| done),
+            Ok(done) => session.commit().map(|()| done),
             Err(failure) => {
                 // The first failure is the one to tell.
-                session.end("ROLLBACK").ok();
+                session.roll_back().ok();
                 Err(failure)
             }
         };

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::connection::Session;
-use crate::sql::{Connection, Failure, Value};
+use crate::sql::{DO_NOTHING, Connection, Failure, Value};
 
 /// The keys that are remembered at most; then it starts afresh.
 const CACHED_KEYS: usize = 50_000;
@@ -68,7 +68,7 @@ impl Keys {
     pub fn store(session: &mut Session, names: &[String]) -> Result<(), Failure> {
         if !names.is_empty() {
             let names = Value::from(names.iter().map(String::as_str).collect::<Vec<_>>());
-            session.insert_rows("anmok_keys", &[("name", names)], "ON CONFLICT DO NOTHING")?;
+            session.insert_rows("anmok_keys", &[("name", names)], DO_NOTHING)?;
         }
         Ok(())
     }

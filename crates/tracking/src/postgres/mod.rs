@@ -76,10 +76,11 @@ pub(crate) fn schema_version(uri: &str, options: &StoreOptions) -> Result<Schema
 impl Database for Postgres {
     fn read<T>(&self, doing: &str, mut work: impl FnMut(&mut dyn Connection) -> Result<T, Failure>) -> Result<T, TrackingError> {
         let done = self.again_and_again(|lent| {
-            let mut session = Session { client: lent.client()?, begin: Some(READ), keys: None };
+            let mut session = Session::new(lent.client()?, Some(READ), None);
             let done = work(&mut session);
             // Whatever was read is right, even if the connection dies now: then it is not lent again.
-            if session.end(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).is_err() {
+            let ended = if done.is_ok() { session.commit() } else { session.roll_back() };
+            if ended.is_err() {
                 lent.keep = false;
             }
             done.map_err(Attempt::Undone)
@@ -92,26 +93,36 @@ impl Database for Postgres {
         doing: &str,
         mut work: impl FnMut(&mut dyn Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, TrackingError> {
+        let mut optimistic = true;
         let done = self.again_and_again(|lent| {
-            let mut session = Session { client: lent.client()?, begin: Some(WRITE), keys: Some(&self.keys) };
+            let mut session = Session::new(lent.client()?, Some(WRITE), Some(&self.keys)).optimistic(optimistic);
+            let mut again = |failure: Failure| {
+                if optimistic && failure.fault() == Some(Fault::Duplicate) {
+                    optimistic = false;
+                    return Failure::new(Fault::Conflict, "rows were taken to be new");
+                }
+                failure
+            };
             match work(&mut session) {
-                Ok(done) => match session.end("COMMIT") {
+                Ok(done) => match session.commit() {
                     Ok(()) => Ok(done),
-                    // A conflict undoes the transaction; after the loss of the connection nobody knows what became of it.
-                    Err(failure) if failure.fault() == Some(Fault::Conflict) => Err(Attempt::Undone(failure)),
+                    // Refused or in conflict, the transaction is undone; after the loss of the connection nobody knows what became of it.
+                    Err(failure) if matches!(failure.fault(), None | Some(Fault::Conflict | Fault::Duplicate)) => {
+                        Err(Attempt::Undone(again(failure)))
+                    }
                     Err(failure) => {
                         lent.keep = false;
                         Err(Attempt::Unknown(failure))
                     }
                 },
                 Err(failure) => {
-                    if session.end("ROLLBACK").is_err() {
+                    if session.roll_back().is_err() {
                         lent.keep = false;
                     }
                     if let Failure::NewKeys(names) = &failure {
-                        Keys::store(&mut Session { client: lent.client()?, begin: None, keys: None }, names)?;
+                        Keys::store(&mut Session::new(lent.client()?, None, None), names)?;
                     }
-                    Err(Attempt::Undone(failure))
+                    Err(Attempt::Undone(again(failure)))
                 }
             }
         });

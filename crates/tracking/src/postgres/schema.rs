@@ -297,7 +297,7 @@ fn migrate(client: &mut Client, migrations: &[&str], version: i64, default_locat
     for migration in migrations.iter().skip(usize::try_from(version).unwrap_or(0)) {
         client.batch(migration)?;
     }
-    let mut session = Session { client, begin: None, keys: None };
+    let mut session = Session::new(client, None, None);
     session.execute("UPDATE anmok_schema_version SET version = ?1", &[(migrations.len() as i64).into()])?;
     if version == 0 {
         let default = [
@@ -324,7 +324,7 @@ struct Found {
 }
 
 fn ask(client: &mut Client, sql: &str) -> Result<bool, Failure> {
-    let session: &mut dyn Connection = &mut Session { client, begin: None, keys: None };
+    let session: &mut dyn Connection = &mut Session::new(client, None, None);
     Ok(session.first(sql, &[], |row| row.truth(0))?.unwrap_or(false))
 }
 
@@ -332,12 +332,12 @@ fn found(client: &mut Client) -> Result<Found, Failure> {
     let there =
         "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND";
     let version = if ask(client, &format!("{there} n.nspname = 'anmok' AND c.relname = 'schema_version'"))? {
-        let session: &mut dyn Connection = &mut Session { client, begin: None, keys: None };
+        let session: &mut dyn Connection = &mut Session::new(client, None, None);
         session.first("SELECT version FROM anmok_schema_version", &[], |row| row.integer(0))?
     } else {
         None
     };
-    let session: &mut dyn Connection = &mut Session { client, begin: None, keys: None };
+    let session: &mut dyn Connection = &mut Session::new(client, None, None);
     let tables =
         session.all("SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'anmok' ORDER BY tablename LIMIT 5", &[], |row| {
             row.string(0)

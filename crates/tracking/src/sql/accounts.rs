@@ -4,7 +4,7 @@ use anmok_protocol::messages::accounts::User;
 use anmok_protocol::permission::EVERY;
 use anmok_protocol::{ApiError, ErrorCode, Grant, Permission, ResourceType};
 
-use super::connection::{Connection, Row, Value};
+use super::connection::{DO_NOTHING, Connection, Row, Value};
 use super::failure::Failure;
 use crate::accounts::{Account, AccountKey, AccountToken, NewToken, NewUser};
 use crate::store::now_ms;
@@ -101,7 +101,7 @@ pub(super) fn grant_to(connection: &mut dyn Connection, account: i64, grant: &Gr
         ("resource", (&grant.resource).into()),
         ("permission", grant.permission.name().into()),
     ];
-    Ok(connection.insert_rows("anmok_account_grants", &columns, "ON CONFLICT DO NOTHING")? > 0)
+    Ok(connection.insert_rows("anmok_account_grants", &columns, DO_NOTHING)? > 0)
 }
 
 pub(super) fn grant(connection: &mut dyn Connection, username: &str, grant: &Grant) -> Result<bool, Failure> {

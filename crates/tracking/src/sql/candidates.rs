@@ -4,51 +4,76 @@
 //! of them meet, and in an order by a metric, for which all have to be read before the first is known. In both an index gives
 //! a short list (SQLite's of names, too), and the same search among the list gives the same page.
 
+use std::collections::BTreeSet;
+
 use anmok_protocol::search::{Clause, Comparison, OrderField, TextField, TextTest};
 
-use super::connection::{Connection, Dialect};
+use super::connection::{Connection, Dialect, Query};
 use super::failure::Failure;
 use super::select::{Sql, metric_at_end};
 use crate::store::RunQuery;
 
-/// Whether there are more than so many runs in some experiments.
-pub(super) fn are_more_than(connection: &mut dyn Connection, experiments: &[i64], runs: usize) -> Result<bool, Failure> {
+/// How many runs there are in some experiments, counted up to a number.
+pub(super) fn count(connection: &mut dyn Connection, experiments: &[i64], most: usize) -> Result<usize, Failure> {
     let mut sql = Sql::new(connection.dialect());
     sql.require_experiments("v.experiment", experiments.to_vec());
-    let next = sql.column(connection, "v.run", "anmok_runs v", &format!("LIMIT 1 OFFSET {runs}"), |row| row.integer(0))?;
-    Ok(!next.is_empty())
+    let some = sql.select("1", "anmok_runs v", &format!("LIMIT {most}"));
+    let counted = connection.first(&format!("SELECT count(*) FROM ({some}) AS v"), sql.parameters(), |row| row.integer(0))?;
+    Ok(counted.and_then(|counted| usize::try_from(counted).ok()).unwrap_or(0))
 }
 
-/// A condition that an index answers.
-pub(super) struct Question {
+/// The conditions of a search that an index answers.
+#[derive(Default)]
+pub(super) struct Questions {
+    /// What an index finds at once.
+    values: Vec<Question>,
+    /// All names have to be read for one.
+    names: Vec<Question>,
+}
+
+/// A condition on the table `v`.
+struct Question {
     sql: Sql,
     table: &'static str,
 }
 
-/// The conditions of a search that an index answers, the cheapest to ask first.
-pub(super) fn questions(dialect: Dialect, query: &RunQuery, experiments: &[i64]) -> Result<Vec<Question>, Failure> {
-    // All names have to be read for one.
-    let (names, others): (Vec<_>, Vec<_>) =
-        query.filter.clauses.iter().partition(|clause| matches!(clause, Clause::Text { field: TextField::RunName, .. }));
-    let mut questions = vec![];
-    for clause in others.into_iter().chain(names) {
-        let mut sql = Sql::new(dialect);
-        if let Some(table) = indexed(&mut sql, clause, experiments)? {
-            questions.push(Question { sql, table });
+impl Questions {
+    pub fn new(dialect: Dialect, query: &RunQuery, experiments: &[i64]) -> Result<Self, Failure> {
+        let mut questions = Self::default();
+        for clause in &query.filter.clauses {
+            let mut sql = Sql::new(dialect);
+            let Some(table) = indexed(&mut sql, clause, experiments)? else { continue };
+            let is_name = matches!(clause, Clause::Text { field: TextField::RunName, .. });
+            let kind = if is_name { &mut questions.names } else { &mut questions.values };
+            kind.push(Question { sql, table });
+        }
+        Ok(questions)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.names.is_empty()
+    }
+
+    /// All runs that meet each condition which at most `rare` runs meet, if there is such a condition.
+    pub fn few_runs(&self, connection: &mut dyn Connection, rare: usize) -> Result<Option<Vec<i64>>, Failure> {
+        match common(connection, &self.values, rare)? {
+            None => common(connection, &self.names, rare),
+            found => Ok(found),
         }
     }
-    Ok(questions)
 }
 
-/// All runs for which one of the conditions holds, if there are at most `rare`.
-pub(super) fn few_by_condition(connection: &mut dyn Connection, questions: &[Question], rare: usize) -> Result<Option<Vec<i64>>, Failure> {
-    for Question { sql, table } in questions {
-        let runs = sql.column(connection, "v.run", table, &format!("LIMIT {}", rare + 1), |row| row.integer(0))?;
-        if runs.len() <= rare {
-            return Ok(Some(runs));
-        }
-    }
-    Ok(None)
+fn common(connection: &mut dyn Connection, questions: &[Question], rare: usize) -> Result<Option<Vec<i64>>, Failure> {
+    let some = format!("LIMIT {}", rare + 1);
+    let statements: Vec<String> = questions.iter().map(|question| question.sql.select("v.run", question.table, &some)).collect();
+    let queries: Vec<Query> = statements.iter().zip(questions).map(|(sql, question)| (sql.as_str(), question.sql.parameters())).collect();
+    let mut found = vec![vec![]; questions.len()];
+    connection.queries(&queries, &mut |place, row| {
+        found[place].push(row.integer(0)?);
+        Ok(())
+    })?;
+    let few = found.into_iter().filter(|runs| runs.len() <= rare);
+    Ok(few.map(|runs| runs.into_iter().collect::<BTreeSet<i64>>()).reduce(|left, right| &left & &right).map(|runs| runs.into_iter().collect()))
 }
 
 /// The table `v` that has all that a condition asks, in an index where the database has one; the condition is then required.

@@ -135,6 +135,22 @@ impl From<Vec<Option<i64>>> for Value<'_> {
 }
 
 impl Value<'_> {
+    /// A copy that lives as long as it is needed.
+    pub fn to_static(&self) -> Value<'static> {
+        let owned = |text: &Cow<str>| Cow::Owned(text.to_string());
+        match self {
+            Self::Null => Value::Null,
+            Self::Integer(value) => Value::Integer(*value),
+            Self::Real(value) => Value::Real(*value),
+            Self::Text(text) => Value::Text(owned(text)),
+            Self::Integers(list) => Value::Integers(list.to_vec().into()),
+            Self::Reals(list) => Value::Reals(list.to_vec().into()),
+            Self::Texts(list) => Value::Texts(list.iter().map(owned).collect()),
+            Self::OptionalTexts(list) => Value::OptionalTexts(list.iter().map(|text| text.as_ref().map(owned)).collect()),
+            Self::OptionalIntegers(list) => Value::OptionalIntegers(list.clone()),
+        }
+    }
+
     /// How many rows a list stands for; a single value stands in every row.
     pub fn rows(&self) -> Option<usize> {
         match self {
@@ -187,6 +203,12 @@ pub(crate) trait Row {
     }
 }
 
+/// What is said of rows that are inserted where they may be already.
+pub(crate) const DO_NOTHING: &str = "ON CONFLICT DO NOTHING";
+
+/// A query with its parameters.
+pub(crate) type Query<'a> = (&'a str, &'a [Value<'a>]);
+
 /// A connection, inside a transaction.
 pub(crate) trait Connection {
     fn dialect(&self) -> Dialect;
@@ -197,9 +219,22 @@ pub(crate) trait Connection {
     /// Runs a query and hands over its rows as they come.
     fn query(&mut self, sql: &str, parameters: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<(), Failure>) -> Result<(), Failure>;
 
+    /// Runs queries none of which needs another's answer, and hands over their rows in order, each with its query's place.
+    fn queries(&mut self, queries: &[Query], each: &mut dyn FnMut(usize, &dyn Row) -> Result<(), Failure>) -> Result<(), Failure> {
+        for (place, (sql, parameters)) in queries.iter().enumerate() {
+            self.query(sql, parameters, &mut |row| each(place, row))?;
+        }
+        Ok(())
+    }
+
     /// Inserts as many rows as the lists among the columns are long, and gives how many were new. `conflict` is the
     /// statement's ON CONFLICT clause; in it the table is called `there`.
     fn insert_rows(&mut self, table: &str, columns: &[(&str, Value)], conflict: &str) -> Result<u64, Failure>;
+
+    /// Inserts rows before any later statement sees the table, and before the commit. It may be only then that a failure is told.
+    fn insert_rows_later(&mut self, table: &str, columns: &[(&str, Value)], conflict: &str) -> Result<(), Failure> {
+        self.insert_rows(table, columns, conflict).map(drop)
+    }
 
     /// The numbers of metrics', params' and tags' keys, new ones included. Only where something is written.
     fn keys(&mut self, names: &[&str]) -> Result<Vec<i64>, Failure>;

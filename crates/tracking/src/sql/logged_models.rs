@@ -7,7 +7,7 @@ use anmok_protocol::{
     LoggedModelTag, Metric, ModelInput, ModelOutput, validate,
 };
 
-use super::connection::{Connection, Row};
+use super::connection::{DO_NOTHING, Connection, Row};
 use super::failure::Failure;
 use super::location::Locations;
 use super::read::{metric_value, parsed};
@@ -226,7 +226,7 @@ fn log_params_of(connection: &mut dyn Connection, model: i64, model_id: &str, pa
     let inserted = connection.insert_rows(
         "anmok_logged_model_params",
         &[("model", model.into()), ("key", sorted.as_slice().into()), ("value", values.into())],
-        "ON CONFLICT DO NOTHING",
+        DO_NOTHING,
     )?;
     if inserted == wanted {
         return Ok(());
@@ -265,7 +265,7 @@ pub(super) fn log_metrics(connection: &mut dyn Connection, run: i64, points: &[M
     for point in points {
         numbers.push(*models.get(&point.model_id).ok_or_else(|| ApiError::logged_model_not_found(&point.model_id))?);
     }
-    connection.insert_rows(
+    connection.insert_rows_later(
         "anmok_logged_model_metrics",
         &[
             ("model", numbers.into()),
@@ -278,7 +278,7 @@ pub(super) fn log_metrics(connection: &mut dyn Connection, run: i64, points: &[M
             ("dataset_digest", points.iter().map(|point| point.dataset_digest.as_deref()).collect::<Vec<_>>().into()),
             ("run", run.into()),
         ],
-        "ON CONFLICT DO NOTHING",
+        DO_NOTHING,
     )?;
     Ok(())
 }
@@ -308,13 +308,13 @@ pub(super) fn log_outputs(connection: &mut dyn Connection, run_id: &str, models:
             ("model_id", models.iter().map(|model| model.model_id.as_str()).collect::<Vec<_>>().into()),
             ("step", models.iter().map(|model| model.step).collect::<Vec<_>>().into()),
         ],
-        "ON CONFLICT DO NOTHING",
+        DO_NOTHING,
     )?;
     Ok(())
 }
 
 pub(super) fn log_inputs(connection: &mut dyn Connection, run: i64, models: &[ModelInput]) -> Result<(), Failure> {
     let model_ids: Vec<&str> = models.iter().map(|model| model.model_id.as_str()).collect();
-    connection.insert_rows("anmok_model_inputs", &[("run", run.into()), ("model_id", model_ids.into())], "ON CONFLICT DO NOTHING")?;
+    connection.insert_rows_later("anmok_model_inputs", &[("run", run.into()), ("model_id", model_ids.into())], DO_NOTHING)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use anmok_protocol::{ApiError, validate};
 
-use super::connection::Connection;
+use super::connection::{Connection, DO_NOTHING};
 use super::failure::Failure;
 use super::write::active_run;
 
@@ -60,7 +60,7 @@ fn insert(connection: &mut dyn Connection, run: i64, params: &[(String, String)]
     let inserted = connection.insert_rows(
         "anmok_params",
         &[("run", run.into()), ("key", sorted.as_slice().into()), ("value", values.into())],
-        "ON CONFLICT DO NOTHING",
+        DO_NOTHING,
     )?;
     if inserted == params.len() as u64 {
         return Ok(vec![]);

@@ -108,55 +108,62 @@ pub(super) fn filled(connection: &mut dyn Connection, infos: Vec<(i64, RunInfo)>
         .into_iter()
         .map(|(_, info)| Run { info, data: RunData::default(), inputs: RunInputs::default(), outputs: RunOutputs::default() })
         .collect();
-    let mut each = |sql: &str, add: &mut dyn FnMut(&mut Run, &dyn Row) -> Result<(), Failure>| {
-        connection.query(sql, &[ids.as_slice().into()], &mut |row| match places.get(&row.integer(0)?) {
-            Some(place) => add(&mut runs[*place], row),
-            None => Ok(()),
-        })
-    };
-    each(METRICS, &mut |run, row| {
-        run.data.metrics.push(metric_row(row)?);
-        Ok(())
-    })?;
-    each(PARAMS, &mut |run, row| {
-        run.data.params.push(Param { key: row.string(1)?, value: row.string(2)? });
-        Ok(())
-    })?;
-    each(TAGS, &mut |run, row| {
-        run.data.tags.push(RunTag { key: row.string(1)?, value: row.string(2)? });
-        Ok(())
-    })?;
+    let asked = [ids.into()];
     let mut last = None;
-    each(INPUTS, &mut |run, row| {
-        let input = row.integer(1)?;
-        if last != Some(input) {
-            last = Some(input);
-            let dataset = Dataset {
-                name: row.string(2)?,
-                digest: row.string(3)?,
-                source_type: row.string(4)?,
-                source: row.string(5)?,
-                schema: row.optional_string(6)?,
-                profile: row.optional_string(7)?,
-            };
-            run.inputs.dataset_inputs.push(DatasetInput { tags: vec![], dataset });
-        }
-        if let (Some(key), Some(input)) = (row.optional_string(8)?, run.inputs.dataset_inputs.last_mut()) {
-            input.tags.push(InputTag { key, value: row.string(9)? });
-        }
-        Ok(())
-    })?;
-    each(MODELS, &mut |run, row| {
-        let model_id = row.string(3)?;
-        if row.truth(1)? {
-            run.outputs.model_outputs.push(ModelOutput { model_id, step: row.integer(4)? });
-        } else {
-            run.inputs.model_inputs.push(ModelInput { model_id });
-        }
-        Ok(())
+    connection.queries(&DETAILS.map(|(sql, _)| (sql, asked.as_slice())), &mut |detail, row| match places.get(&row.integer(0)?) {
+        Some(place) => add(&mut runs[*place], DETAILS[detail].1, row, &mut last),
+        None => Ok(()),
     })?;
     Ok(runs)
 }
+
+#[derive(Clone, Copy)]
+enum Detail {
+    Metric,
+    Param,
+    Tag,
+    Input,
+    Model,
+}
+
+/// Adds a row of a [`Detail`]; `last` is the number of the input that came last.
+fn add(run: &mut Run, detail: Detail, row: &dyn Row, last: &mut Option<i64>) -> Result<(), Failure> {
+    match detail {
+        Detail::Metric => run.data.metrics.push(metric_row(row)?),
+        Detail::Param => run.data.params.push(Param { key: row.string(1)?, value: row.string(2)? }),
+        Detail::Tag => run.data.tags.push(RunTag { key: row.string(1)?, value: row.string(2)? }),
+        Detail::Input => {
+            let input = Some(row.integer(1)?);
+            if *last != input {
+                *last = input;
+                let dataset = Dataset {
+                    name: row.string(2)?,
+                    digest: row.string(3)?,
+                    source_type: row.string(4)?,
+                    source: row.string(5)?,
+                    schema: row.optional_string(6)?,
+                    profile: row.optional_string(7)?,
+                };
+                run.inputs.dataset_inputs.push(DatasetInput { tags: vec![], dataset });
+            }
+            if let (Some(key), Some(input)) = (row.optional_string(8)?, run.inputs.dataset_inputs.last_mut()) {
+                input.tags.push(InputTag { key, value: row.string(9)? });
+            }
+        }
+        Detail::Model => {
+            let model_id = row.string(3)?;
+            if row.truth(1)? {
+                run.outputs.model_outputs.push(ModelOutput { model_id, step: row.integer(4)? });
+            } else {
+                run.inputs.model_inputs.push(ModelInput { model_id });
+            }
+        }
+    }
+    Ok(())
+}
+
+const DETAILS: [(&str, Detail); 5] =
+    [(METRICS, Detail::Metric), (PARAMS, Detail::Param), (TAGS, Detail::Tag), (INPUTS, Detail::Input), (MODELS, Detail::Model)];
 
 const METRICS: &str =
     "SELECT m.run, k.name, m.value, m.is_nan, m.timestamp, m.step FROM anmok_latest_metrics m JOIN anmok_keys k USING (key)

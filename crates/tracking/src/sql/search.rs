@@ -5,7 +5,7 @@ use anmok_protocol::search::{
 };
 use anmok_protocol::{ApiError, DATASET_CONTEXT_TAG, Experiment, Run, RunInfo, validate};
 
-use super::candidates;
+use super::candidates::{self, Questions};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::location::Locations;
@@ -91,13 +91,19 @@ type FoundRuns = (Vec<(i64, RunInfo)>, Option<String>);
 impl RunSearch<'_> {
     /// The page, found among a few runs; `None` if all have to be looked at.
     fn narrowed(&self, connection: &mut dyn Connection, effort: SearchEffort) -> Result<Option<FoundRuns>, Failure> {
-        let questions = candidates::questions(connection.dialect(), self.query, &self.experiments)?;
-        let can_help = !questions.is_empty() || candidates::is_by_metric(self.query);
-        if !can_help || !candidates::are_more_than(connection, &self.experiments, effort.without_help)? {
+        let questions = Questions::new(connection.dialect(), self.query, &self.experiments)?;
+        let is_by_metric = candidates::is_by_metric(self.query);
+        if questions.is_empty() && !is_by_metric {
             return Ok(None);
         }
-        if let Some(few) = candidates::few_by_condition(connection, &questions, effort.rare)? {
+        let runs = candidates::count(connection, &self.experiments, effort.without_condition.max(effort.without_order) + 1)?;
+        if runs > effort.without_condition
+            && let Some(few) = questions.few_runs(connection, effort.rare)?
+        {
             return self.page(connection, Some(few)).map(Some);
+        }
+        if !is_by_metric || runs <= effort.without_order {
+            return Ok(None);
         }
         for most in effort.heads.into_iter().filter(|most| *most > self.query.max_results) {
             let Some(head) = candidates::head_by_metric(connection, self.query, most)? else { return Ok(None) };
@@ -121,11 +127,11 @@ impl RunSearch<'_> {
         let experiment = if among.is_some() { "+r.experiment" } else { "r.experiment" };
         sql.require_experiments(experiment, self.experiments.clone());
         sql.require_view("r.lifecycle_stage", self.query.view);
+        let sort = run_order(&mut sql, self.query, self.locations);
         for clause in &self.query.filter.clauses {
-            let condition = run_clause(&mut sql, clause, self.locations)?;
+            let condition = run_clause(&mut sql, clause, self.query, self.locations)?;
             sql.require(condition);
         }
-        let sort = run_order(&mut sql, self.query, self.locations);
         // After the order, in which parameters have numbers: the same search has the same tokens with a list and without.
         if let Some(runs) = among {
             let runs = sql.bind(runs);
@@ -136,17 +142,23 @@ impl RunSearch<'_> {
     }
 }
 
-fn run_clause(sql: &mut Sql, clause: &Clause, locations: &Locations) -> Result<String, ApiError> {
+/// `query` is the one whose order was made by [`run_order`].
+fn run_clause(sql: &mut Sql, clause: &Clause, query: &RunQuery, locations: &Locations) -> Result<String, ApiError> {
     let owner = "v.run = r.run";
     Ok(match clause {
         Clause::Metric { key, comparison, value } => {
-            let (key, value) = (sql.key(key), sql.bind(*value));
+            let value = sql.bind(*value);
             // NaN is stored as 0: it must pass no comparison but "not equal".
-            let nan = if *comparison == Comparison::NotEqual { "OR m.is_nan = 1" } else { "AND m.is_nan = 0" };
-            // A value, and no EXISTS, which both databases turn into a join: then they may go through the index of values for every
+            let (symbol, nan) = (comparison.symbol(), if *comparison == Comparison::NotEqual { "OR" } else { "AND NOT" });
+            let met = |point: &str| format!("{point}.value {symbol} {value} {nan} {point}.is_nan = 1");
+            // A CASE or a value, and nothing that could be said as a join: the databases would go through the index of values for every
             // single run.
-            let point = format!("anmok_latest_metrics m WHERE m.run = r.run AND m.key = {key}");
-            format!("(SELECT m.value {} {value} {nan} FROM {point})", comparison.symbol())
+            let ordered = query.order_by.iter().position(|term| matches!(&term.field, OrderField::Metric(metric) if metric == key));
+            match ordered {
+                // The order has found the metric already.
+                Some(at) => format!("(CASE WHEN {} THEN 1 = 1 END)", met(&format!("s{at}"))),
+                None => format!("(SELECT {} FROM anmok_latest_metrics m WHERE m.run = r.run AND m.key = {})", met("m"), sql.key(key)),
+            }
         }
         Clause::Param { key, test } => sql.keyed("anmok_params", owner, key, test)?,
         Clause::Tag { key, test } => sql.keyed("anmok_tags", owner, key, test)?,

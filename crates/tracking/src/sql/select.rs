@@ -142,7 +142,16 @@ impl Sql {
         rest: &str,
         read: impl FnMut(&dyn Row) -> Result<T, Failure>,
     ) -> Result<Vec<T>, Failure> {
-        connection.all(&format!("SELECT {column} FROM {from} {} {rest}", self.where_clause()), &self.parameters, read)
+        connection.all(&self.select(column, from, rest), &self.parameters, read)
+    }
+
+    /// `SELECT column FROM from WHERE ... rest`.
+    pub fn select(&self, column: &str, from: &str, rest: &str) -> String {
+        format!("SELECT {column} FROM {from} {} {rest}", self.where_clause())
+    }
+
+    pub fn parameters(&self) -> &[Value<'static>] {
+        &self.parameters
     }
 
     fn where_clause(&self) -> String {

@@ -3,7 +3,7 @@
 use anmok_protocol::messages::webhooks::{Webhook, WebhookEvent, WebhookStatus};
 use anmok_protocol::{ApiError, ErrorCode, validate};
 
-use super::connection::{Connection, Row};
+use super::connection::{DO_NOTHING, Connection, Row};
 use super::failure::Failure;
 use super::read::parsed;
 use super::select::{SortKey, Sql};
@@ -73,7 +73,7 @@ fn set_events(connection: &mut dyn Connection, number: i64, events: &[WebhookEve
         ("action", events.iter().map(|event| event.action.name()).collect::<Vec<_>>().into()),
     ];
     // An event that was named twice is told once.
-    connection.insert_rows("anmok_webhook_events", &columns, "ON CONFLICT DO NOTHING").map(drop)
+    connection.insert_rows("anmok_webhook_events", &columns, DO_NOTHING).map(drop)
 }
 
 fn create(connection: &mut dyn Connection, webhook_id: &str, new: &NewWebhook) -> Result<Webhook, Failure> {

@@ -10,7 +10,7 @@ use anmok_protocol::{
 };
 
 use super::accounts;
-use super::connection::Connection;
+use super::connection::{Connection, DO_NOTHING};
 use super::failure::Failure;
 use super::location::Locations;
 use super::logged_models::{self, ModelPoint};
@@ -65,7 +65,7 @@ pub(super) fn set_keyed<'a>(
     let (names, texts): (Vec<&str>, Vec<&str>) = tags.unzip();
     let rows: BTreeMap<i64, &str> = connection.keys(&names)?.into_iter().zip(texts).collect();
     let (keys, values): (Vec<i64>, Vec<&str>) = rows.into_iter().unzip();
-    connection.insert_rows(
+    connection.insert_rows_later(
         table,
         &[(owner_column, owner.into()), ("key", keys.into()), ("value", values.into())],
         &format!("ON CONFLICT ({owner_column}, key) DO UPDATE SET value = excluded.value"),
@@ -261,7 +261,7 @@ fn log_metrics(connection: &mut dyn Connection, run: i64, points: &[Point], keys
             ("run", run.into()),
         ]
     };
-    connection.insert_rows("anmok_metrics", &columns(points), "ON CONFLICT DO NOTHING")?;
+    connection.insert_rows_later("anmok_metrics", &columns(points), DO_NOTHING)?;
     let mut latest: BTreeMap<i64, Point> = BTreeMap::new();
     for point in points {
         let latest = latest.entry(keys[point.key]).or_insert(*point);
@@ -270,7 +270,7 @@ fn log_metrics(connection: &mut dyn Connection, run: i64, points: &[Point], keys
         }
     }
     let latest: Vec<Point> = latest.into_values().collect();
-    connection.insert_rows("anmok_latest_metrics", &columns(&latest), LATER_POINT)?;
+    connection.insert_rows_later("anmok_latest_metrics", &columns(&latest), LATER_POINT)?;
     Ok(())
 }
 
@@ -331,7 +331,7 @@ pub(super) fn log_inputs(connection: &mut dyn Connection, run_id: &str, inputs: 
         let Some(number) = inserted else { continue };
         let tags: BTreeMap<&str, &str> = input.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
         let (keys, values): (Vec<&str>, Vec<&str>) = tags.into_iter().unzip();
-        connection.insert_rows("anmok_input_tags", &[("input", number.into()), ("key", keys.into()), ("value", values.into())], "")?;
+        connection.insert_rows_later("anmok_input_tags", &[("input", number.into()), ("key", keys.into()), ("value", values.into())], "")?;
     }
     logged_models::log_inputs(connection, run, &inputs.model_inputs)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::connection::{Connection, Dialect, Value};
+use super::super::connection::{DO_NOTHING, Connection, Dialect, Value};
 use super::super::failure::Failure;
 use super::super::write as statements;
 use super::record::{Cell, Record};
@@ -53,7 +53,7 @@ pub(super) fn write(connection: &mut dyn Connection, table: &Table, records: &[R
             let owner = run(connection, records)?;
             keyed(connection, "anmok_tags", owner, records)
         }
-        "metrics" => points(connection, "anmok_metrics", records, "ON CONFLICT DO NOTHING"),
+        "metrics" => points(connection, "anmok_metrics", records, DO_NOTHING),
         "latest_metrics" => latest_points(connection, records),
         "inputs" => each(
             connection,
@@ -114,7 +114,7 @@ pub(super) fn write(connection: &mut dyn Connection, table: &Table, records: &[R
 }
 
 fn insert(connection: &mut dyn Connection, table: &str, columns: &[(&str, Value)]) -> Result<(), Failure> {
-    connection.insert_rows(table, columns, "ON CONFLICT DO NOTHING")?;
+    connection.insert_rows(table, columns, DO_NOTHING)?;
     Ok(())
 }
 
