@@ -2,9 +2,9 @@
 
 mod golden;
 
-use anmok_engine::native::{Level, NativeEngine};
+use anmok_engine::native::{Level, NativeEngine, NativeOptions};
 use anmok_engine::{BatchOutcome, Engine, Rule, Targets, TrainPass, Weights};
-use anmok_graph::{Activation, Builder, Graph, Op, Shape};
+use anmok_graph::{Activation, Builder, Graph, NamedTensor, Op, Shape};
 use anmok_random::{key, uniform_at};
 use golden::{Digest, NamedDigest, Verdict, bits_of, buffers, engine, images, labels, load, state, word};
 use serde::Deserialize;
@@ -102,6 +102,18 @@ impl Case {
         outcome.expect("at least one pass")
     }
 
+    /// The logits of an engine for one image at a time, which has ways of its own.
+    fn one_by_one(&self, graph: &Graph, start: &[NamedTensor], (level, threads): (Level, usize), images: &[f32]) -> Vec<f32> {
+        let options = NativeOptions { threads, max_batch: 1, level: Some(level), train: None };
+        let mut engine = NativeEngine::new(graph.clone(), options).unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        engine.load_model_state(start).unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        let mut logits = vec![0.0; self.batch * graph.classes()];
+        for (image, logits) in images.chunks_exact(graph.input.elements()).zip(logits.chunks_exact_mut(graph.classes())) {
+            engine.infer(image, Weights::Live, logits).unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        }
+        logits
+    }
+
     fn check(&self, level: Level) {
         let graph = self.graph();
         let images = self.images.clone().unwrap_or_else(|| images(&graph, self.seed, self.batch));
@@ -115,12 +127,15 @@ impl Case {
             let mut logits = vec![0.0; self.batch * graph.classes()];
             engine.infer(&images, Weights::Live, &mut logits).unwrap_or_else(|e| panic!("{}: {e}", self.name));
             let outcome = self.pass(&mut engine, &images, graph.classes());
+            let alone = self.one_by_one(&graph, &start, (level, threads), &images);
             let (gradients, after) = (engine.gradients(), engine.model_state(Weights::Live).expect("the state"));
             let bits: Vec<u32> = logits.iter().map(|v| v.to_bits()).collect();
-            let seen = (bits, outcome.loss.to_bits(), bits_of(&gradients), bits_of(&after));
+            let alone_bits: Vec<u32> = alone.iter().map(|v| v.to_bits()).collect();
+            let seen = (bits, alone_bits, outcome.loss.to_bits(), bits_of(&gradients), bits_of(&after));
             match &first {
                 None => {
                     verdict.note(self.eval_logits.ratio(&[self.seed, word("logits")], &logits), "logits in evaluation mode");
+                    verdict.note(self.eval_logits.ratio(&[self.seed, word("logits")], &alone), "logits of single images");
                     verdict.note(self.loss_value.ratio(&[self.seed, word("loss")], &[outcome.loss as f32]), "loss");
                     verdict.tensors(self.seed, "gradient", &self.gradients, &gradients);
                     verdict.tensors(self.seed, "buffers", &self.buffers, &buffers(&graph, after));

@@ -149,6 +149,13 @@ fn random_networks_agree_with_the_reference_at_every_level_and_on_any_number_of_
                 small.load_model_state(&start).unwrap();
                 small.infer(&images, Weights::Live, &mut in_parts).unwrap();
                 assert_eq!(logits, in_parts, "inference in parts, and without room for training: {what}");
+                let single = NativeOptions { threads, max_batch: 1, level: Some(level), train: None };
+                let mut single = NativeEngine::new(graph.clone(), single).unwrap();
+                single.load_model_state(&start).unwrap();
+                for (image, logits) in images.chunks_exact(graph.input.elements()).zip(in_parts.chunks_exact_mut(7)) {
+                    single.infer(image, Weights::Live, logits).unwrap();
+                }
+                assert!(distance(&in_parts, &eval.logits) < 1e-4, "logits of single images: {what}");
                 let pass = TrainPass { label_smoothing: 0.0, seed: 0, pass: 0, accumulate: false, loss_scale: 1.0 };
                 engine.train_pass(&images, Targets { labels: &labels, mix: None }, pass).unwrap();
                 for gradient in engine.gradients() {

@@ -56,9 +56,9 @@ impl Rows {
 /// How B lies in memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Columns {
-    /// In panels of [`Simd::TILE_VECTORS`] vectors, each `[depth, its columns]`, `panel_rows` rows of depth in all. The
-    /// last panel is as narrow as what is left of the columns.
-    Panels { panel_rows: usize },
+    /// In panels of `width` columns (at most [`Simd::TILE_VECTORS`] vectors), each `[depth, its columns]`, `panel_rows` rows of
+    /// depth in all. The last panel is as narrow as what is left of the columns.
+    Panels { panel_rows: usize, width: usize },
     /// As a matrix whose rows are `step` floats apart.
     Matrix { step: usize },
 }
@@ -143,14 +143,17 @@ struct Block<'a> {
 /// nothing may write A or B meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn product<S: Simd>(p: &Product<'_>) {
-    let width = S::TILE_VECTORS * S::LANES;
+    let width = match p.columns {
+        Columns::Panels { width, .. } => width,
+        Columns::Matrix { .. } => S::TILE_VECTORS * S::LANES,
+    };
     let blocks = if p.repeats.count > 1 { Cut::None } else { cut_depth(p.segments.len(), p.depth) };
     let mut col = 0;
     while col < p.cols {
         let cols = (p.cols - col).min(width);
         unsafe {
             let (b, b_step, b_unit) = match p.columns {
-                Columns::Panels { panel_rows } => (p.b.add(col * panel_rows), cols, cols),
+                Columns::Panels { panel_rows, .. } => (p.b.add(col * panel_rows), cols, cols),
                 Columns::Matrix { step } => (p.b.add(col), step, 1),
             };
             let addend = match p.addend {

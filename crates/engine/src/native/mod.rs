@@ -42,7 +42,8 @@ use std::time::Instant;
 pub struct NativeOptions {
     /// Threads; 0 is one per available core.
     pub threads: usize,
-    /// Most images in one pass; 0 is 64. Larger batches are inferred in parts, and refused in training.
+    /// Most images in one pass; 0 is 64. Larger batches are inferred in parts, and refused in training. 1 without training is for
+    /// latency: single images go through kernels of their own, whose results differ from a batch's by rounding.
     pub max_batch: usize,
     /// Instruction level; `None` is the machine's best.
     pub level: Option<Level>,
@@ -114,7 +115,7 @@ impl NativeEngine {
         let threads = if options.threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { options.threads };
         let pool = Pool::new(threads);
         let train_plan = options.train.as_ref().map(|t| TrainPlan { trainable: &t.trainable, decay_norm_and_bias: t.decay_norm_and_bias });
-        let plan = Plan::new(&graph, max_batch, level, train_plan)?;
+        let plan = Plan::new(&graph, max_batch, level, pool.threads(), train_plan)?;
         let mut buffers = Block::zeroed(plan.buffers);
         state::initial_buffers(&plan, buffers.as_mut_slice());
         let training = options.train.map(|options| Training::new(options, &plan));

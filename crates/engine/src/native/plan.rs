@@ -62,8 +62,9 @@ pub(crate) struct ConvLayer {
     pub activation: Option<Activation>,
     /// The convolution's own result in the forward block; the output's place where nothing follows.
     pub z: usize,
-    /// Packed weights: offset in the packed block.
+    /// Packed weights: offset in the packed block, and columns of a panel.
     pub packed: usize,
+    pub panel: usize,
     /// What inference adds to each output channel (bias and BatchNorm): offset in the coefficients.
     pub shift: usize,
     /// Images per chunk of statistics.
@@ -149,6 +150,14 @@ fn images_per_chunk(shape: Shape) -> usize {
     (rows / shape.positions()).max(1)
 }
 
+/// The columns of a panel where the threads share out the columns of one image: a vector fewer than the matrix kernel can take, if
+/// the thread with most columns has fewer then. No result depends on it.
+fn shared_panel(level: Level, columns: usize, threads: usize) -> usize {
+    let widest = level.panel();
+    let most = |width: &usize| columns.div_ceil(*width).div_ceil(threads) * width;
+    [widest, widest - level.lanes()].into_iter().filter(|width| *width >= 2 * level.lanes()).min_by_key(most).unwrap_or(widest)
+}
+
 /// Into how many parts of images a weight gradient is split, so that small ones keep several threads busy too. A
 /// function of shape and batch, not of the number of threads.
 pub(crate) fn weight_splits(conv: &ConvLayer, images: usize) -> usize {
@@ -172,8 +181,9 @@ pub(crate) struct TrainPlan<'a> {
 }
 
 impl Plan {
-    pub fn new(graph: &Graph, max_batch: usize, level: Level, train: Option<TrainPlan<'_>>) -> Result<Plan, EngineError> {
-        let (slots, parameters) = place_parameters(graph, level, train.as_ref())?;
+    pub fn new(graph: &Graph, max_batch: usize, level: Level, threads: usize, train: Option<TrainPlan<'_>>) -> Result<Plan, EngineError> {
+        let single = max_batch == 1 && train.is_none();
+        let (slots, parameters) = place_parameters(graph, level, single, train.as_ref())?;
         let mut plan = Plan {
             layers: Vec::new(),
             backward: Vec::new(),
@@ -192,7 +202,7 @@ impl Plan {
             partials: 0,
             scratch: 0,
         };
-        plan.find_layers(graph, level)?;
+        plan.find_layers(graph, level, threads, single)?;
         plan.place_forward(graph, max_batch, train.is_some());
         if train.is_some() {
             plan.place_backward(graph, max_batch);
@@ -200,7 +210,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn find_layers(&mut self, graph: &Graph, level: Level) -> Result<(), EngineError> {
+    fn find_layers(&mut self, graph: &Graph, level: Level, threads: usize, single: bool) -> Result<(), EngineError> {
         let mut readers = vec![Vec::new(); graph.nodes.len() + 1];
         for (index, node) in graph.nodes.iter().enumerate() {
             for &input in &node.inputs {
@@ -254,7 +264,7 @@ impl Plan {
                 Op::Add => Layer::Sum { a: input, b: node.inputs[1], output, activation },
                 Op::Dropout { p } => Layer::Dropout { input, output, p: p as f32, node: index },
                 Op::Conv2d { .. } | Op::Linear { .. } | Op::BatchNorm2d { .. } | Op::Activation(_) => {
-                    let (g, method) = geometry(graph, index);
+                    let (g, method) = geometry(graph, index, single);
                     let norm = norm_node.map(|node| self.place_norm(graph, node, &mut buffers, &mut coefficients));
                     let slot = |suffix: &str| {
                         let found = graph.parameters_of(index).find(|(_, p)| is_conv && p.name.ends_with(suffix));
@@ -266,6 +276,8 @@ impl Plan {
                     let shift = coefficients.take(g.out_c);
                     let weight_blocks = weight_blocks(&method, &g, level.lanes(), level.panel());
                     let chunk = images_per_chunk(graph.shape(index + 1));
+                    let is_taps = matches!(method, Method::Taps(_) | Method::Framed(_));
+                    let panel = if single && is_taps { shared_panel(level, g.out_c, threads) } else { level.panel() };
                     Layer::Conv(Box::new(ConvLayer {
                         first_node: index,
                         method,
@@ -278,6 +290,7 @@ impl Plan {
                         activation,
                         z: usize::MAX,
                         packed: place,
+                        panel,
                         shift,
                         chunk,
                         weight_blocks,
@@ -292,7 +305,7 @@ impl Plan {
                     && conv.weight.is_some()
                     && conv.method.packs() == training
                 {
-                    self.panels.extend(panels(index, &conv.method, &conv.g, level.panel()));
+                    self.panels.extend(panels(index, &conv.method, &conv.g, conv.panel));
                 }
             }
             if training {
@@ -430,7 +443,7 @@ fn graph_parameters<'a>(layer: &'a Layer, graph: &'a Graph) -> impl Iterator<Ite
     own.into_iter().flatten().chain(of_norm)
 }
 
-fn place_parameters(graph: &Graph, level: Level, train: Option<&TrainPlan<'_>>) -> Result<(Vec<Slot>, usize), EngineError> {
+fn place_parameters(graph: &Graph, level: Level, single: bool, train: Option<&TrainPlan<'_>>) -> Result<(Vec<Slot>, usize), EngineError> {
     if let Some(train) = train
         && train.trainable.len() != graph.parameters.len()
     {
@@ -446,7 +459,7 @@ fn place_parameters(graph: &Graph, level: Level, train: Option<&TrainPlan<'_>>) 
             let is_weight = parameter.shape.len() > 1;
             let (order, dims) = match parameter.shape[..] {
                 [out, inputs, ref kernel @ ..] => {
-                    let (g, method) = geometry(graph, parameter.node);
+                    let (g, method) = geometry(graph, parameter.node, single);
                     (method.weight_order(&g, level.panel()), [out, inputs, kernel.iter().product()])
                 }
                 _ => (WeightOrder::Torch, [parameter.elements(), 1, 1]),
@@ -465,7 +478,7 @@ fn place_parameters(graph: &Graph, level: Level, train: Option<&TrainPlan<'_>>) 
 }
 
 /// The convolution that a node is, a Linear and a lone BatchNorm or activation included, and how to work it out.
-fn geometry(graph: &Graph, node: usize) -> (Geometry, Method) {
+fn geometry(graph: &Graph, node: usize, single: bool) -> (Geometry, Method) {
     let node = &graph.nodes[node];
     let (input, output) = (graph.shape(node.inputs[0]), node.output);
     let mut g = Geometry {
@@ -487,6 +500,6 @@ fn geometry(graph: &Graph, node: usize) -> (Geometry, Method) {
         Op::Linear { .. } => {}
         _ => return (g, Method::Copy),
     }
-    let method = Method::choose(&g);
+    let method = Method::choose(&g, single);
     (g, method)
 }

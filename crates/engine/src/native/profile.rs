@@ -143,6 +143,7 @@ fn conv_kind(g: &Geometry, method: &Method) -> String {
         Method::Pointwise => "conv 1x1".to_owned(),
         Method::Taps(_) => format!("conv {size} (taps)"),
         Method::Winograd => format!("conv {size} (winograd)"),
+        Method::Framed(_) => format!("conv {size} (framed)"),
         Method::Windows => format!("conv {size} (windows)"),
         Method::Depthwise => format!("depthwise {size}"),
         Method::Copy => "norm".to_owned(),

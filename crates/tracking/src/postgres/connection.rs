@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use bytes::BytesMut;
-use futures_util::future::{join3, join_all};
+use futures_util::future::{join_all, join3};
 use futures_util::{StreamExt, TryStreamExt, pin_mut};
 use tokio::runtime::Runtime;
 use tokio_postgres::Statement;
@@ -274,11 +274,8 @@ fn insertion(table: &str, columns: &[(&str, Value)], conflict: &str) -> String {
             outputs.push(format!("CAST(?{place} AS {kind})"));
         }
     }
-    let from = if lists.is_empty() {
-        String::new()
-    } else {
-        format!(" FROM UNNEST({}) AS given ({})", lists.join(", "), list_names.join(", "))
-    };
+    let from =
+        if lists.is_empty() { String::new() } else { format!(" FROM UNNEST({}) AS given ({})", lists.join(", "), list_names.join(", ")) };
     format!("INSERT INTO {table} AS there ({}) SELECT {}{from} {conflict}", names.join(", "), outputs.join(", "))
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::connection::Session;
-use crate::sql::{DO_NOTHING, Connection, Failure, Value};
+use crate::sql::{Connection, DO_NOTHING, Failure, Value};
 
 /// The keys that are remembered at most; then it starts afresh.
 const CACHED_KEYS: usize = 50_000;

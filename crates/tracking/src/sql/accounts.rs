@@ -4,7 +4,7 @@ use anmok_protocol::messages::accounts::User;
 use anmok_protocol::permission::EVERY;
 use anmok_protocol::{ApiError, ErrorCode, Grant, Permission, ResourceType};
 
-use super::connection::{DO_NOTHING, Connection, Row, Value};
+use super::connection::{Connection, DO_NOTHING, Row, Value};
 use super::failure::Failure;
 use crate::accounts::{Account, AccountKey, AccountToken, NewToken, NewUser};
 use crate::store::now_ms;

@@ -73,7 +73,10 @@ fn common(connection: &mut dyn Connection, questions: &[Question], rare: usize) 
         Ok(())
     })?;
     let few = found.into_iter().filter(|runs| runs.len() <= rare);
-    Ok(few.map(|runs| runs.into_iter().collect::<BTreeSet<i64>>()).reduce(|left, right| &left & &right).map(|runs| runs.into_iter().collect()))
+    Ok(few
+        .map(|runs| runs.into_iter().collect::<BTreeSet<i64>>())
+        .reduce(|left, right| &left & &right)
+        .map(|runs| runs.into_iter().collect()))
 }
 
 /// The table `v` that has all that a condition asks, in an index where the database has one; the condition is then required.

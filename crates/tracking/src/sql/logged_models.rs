@@ -7,7 +7,7 @@ use anmok_protocol::{
     LoggedModelTag, Metric, ModelInput, ModelOutput, validate,
 };
 
-use super::connection::{DO_NOTHING, Connection, Row};
+use super::connection::{Connection, DO_NOTHING, Row};
 use super::failure::Failure;
 use super::location::Locations;
 use super::read::{metric_value, parsed};

@@ -3,7 +3,7 @@
 use anmok_protocol::messages::webhooks::{Webhook, WebhookEvent, WebhookStatus};
 use anmok_protocol::{ApiError, ErrorCode, validate};
 
-use super::connection::{DO_NOTHING, Connection, Row};
+use super::connection::{Connection, DO_NOTHING, Row};
 use super::failure::Failure;
 use super::read::parsed;
 use super::select::{SortKey, Sql};

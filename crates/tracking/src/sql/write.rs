@@ -331,7 +331,11 @@ pub(super) fn log_inputs(connection: &mut dyn Connection, run_id: &str, inputs: 
         let Some(number) = inserted else { continue };
         let tags: BTreeMap<&str, &str> = input.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
         let (keys, values): (Vec<&str>, Vec<&str>) = tags.into_iter().unzip();
-        connection.insert_rows_later("anmok_input_tags", &[("input", number.into()), ("key", keys.into()), ("value", values.into())], "")?;
+        connection.insert_rows_later(
+            "anmok_input_tags",
+            &[("input", number.into()), ("key", keys.into()), ("value", values.into())],
+            "",
+        )?;
     }
     logged_models::log_inputs(connection, run, &inputs.model_inputs)
 }

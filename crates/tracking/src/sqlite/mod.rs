@@ -34,6 +34,10 @@ use crate::uri::{Durability, StoreOptions};
 /// Reading connections that are kept open when nobody uses them.
 const IDLE_READERS: usize = 8;
 
+/// What each of them keeps of the file, in KiB: the pages of one query. Between queries the system's cache is as good, and there are
+/// many connections (SQLite's own default is 2000).
+const READER_CACHE_KIB: i64 = 500;
+
 /// One SQLite file.
 pub(crate) struct Sqlite {
     at: At,
@@ -88,7 +92,11 @@ impl Database for Sqlite {
             Some(connection) => connection,
             None => {
                 let connection = connect(&self.at, Durability::Normal)?;
-                self.at.result(doing, connection.pragma_update(None, "query_only", true).map_err(failure))?;
+                let configure = || {
+                    connection.pragma_update(None, "query_only", true)?;
+                    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)
+                };
+                self.at.result(doing, configure().map_err(failure))?;
                 connection
             }
         };

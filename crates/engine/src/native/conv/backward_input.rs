@@ -36,6 +36,7 @@ impl Kernel for BackwardInput<'_> {
                 Method::Windows => windows::backward_input::<S>(b),
                 // It works out both gradients at once: `depthwise::Backward`.
                 Method::Depthwise => {}
+                Method::Framed(_) => unreachable!("inference has no way back"),
                 Method::Copy => copy::<S>(b),
             }
         }
@@ -54,7 +55,7 @@ unsafe fn pointwise<S: Simd>(b: &BackwardInput<'_>) {
             a: b.dz.add(first_row * g.out_c),
             a_step: 1,
             b: b.weight.add(b.first_col * g.out_c),
-            columns: Columns::Panels { panel_rows: g.out_c },
+            columns: Columns::Panels { panel_rows: g.out_c, width: S::TILE_VECTORS * S::LANES },
             rows: Rows::plain(b.images * g.out_positions(), g.out_c, g.in_c),
             c: b.dx.add(first_row * g.in_c + b.first_col),
             cols: b.cols,
@@ -92,7 +93,7 @@ unsafe fn by_taps<S: Simd>(b: &BackwardInput<'_>, taps: &Taps) {
                     a: dz,
                     a_step: 1,
                     b: b.weight.add(b.first_col * g.taps() * g.out_c),
-                    columns: Columns::Panels { panel_rows: g.taps() * g.out_c },
+                    columns: Columns::Panels { panel_rows: g.taps() * g.out_c, width: S::TILE_VECTORS * S::LANES },
                     rows,
                     c: dx.add(stretch.first),
                     cols: b.cols,
@@ -147,6 +148,7 @@ unsafe fn by_tiles<S: Simd>(b: &BackwardInput<'_>) {
             y: b.dx.add(b.first_image * g.in_elements() + b.first_col),
             images: b.images,
             weight: b.weight.add(b.first_col * g.taps() * g.out_c),
+            panel: S::TILE_VECTORS * S::LANES,
             turned: true,
             cols: b.cols,
             addend: Addend::result_if(b.accumulate),

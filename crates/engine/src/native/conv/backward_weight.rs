@@ -41,7 +41,7 @@ pub(crate) fn weight_blocks(method: &Method, g: &Geometry, lanes: usize, width: 
         Method::Winograd => winograd::blocks(g),
         Method::Windows => 1,
         Method::Depthwise => depthwise::blocks(g, lanes),
-        Method::Copy => 0,
+        Method::Copy | Method::Framed(_) => 0,
     }
 }
 
@@ -63,6 +63,7 @@ impl Kernel for BackwardWeight<'_> {
                 Method::Windows => windows::backward_weight::<S>(b),
                 // Depthwise works out both gradients at once: `depthwise::Backward`.
                 Method::Depthwise | Method::Copy => {}
+                Method::Framed(_) => unreachable!("inference has no way back"),
             }
         }
     }

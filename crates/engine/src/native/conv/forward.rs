@@ -1,7 +1,7 @@
 //! The forward pass of some images and some output channels.
 
 use super::winograd::Convolve;
-use super::{Geometry, Method, Taps, windows};
+use super::{Geometry, Method, Taps, framed, windows};
 use crate::native::depthwise;
 use crate::native::gemm::{Addend, Columns, Product, Repeats, Rows, WHOLE};
 use crate::native::memory::At;
@@ -27,8 +27,9 @@ pub(crate) struct Forward<'a> {
     pub method: &'a Method,
     pub g: &'a Geometry,
     pub x: At,
-    /// Packed panels; for depthwise `[k, k, channels]`.
+    /// Packed panels of `panel` columns; for depthwise `[k, k, channels]`.
     pub weight: At,
+    pub panel: usize,
     pub bias: At,
     pub z: At,
     pub first_image: usize,
@@ -74,6 +75,7 @@ impl Kernel for Forward<'_> {
                 Method::Pointwise => pointwise::<S>(f, &region),
                 Method::Taps(taps) => by_taps::<S>(f, taps),
                 Method::Winograd => by_tiles::<S>(f),
+                Method::Framed(framed) => framed::forward::<S>(f, framed),
                 Method::Windows => windows::forward::<S>(f),
                 Method::Depthwise => depthwise::forward::<S>(f),
                 Method::Copy => {
@@ -108,7 +110,7 @@ unsafe fn pointwise<S: Simd>(f: &Forward<'_>, region: &Region) {
             a: f.x.add(region.first_row * depth),
             a_step: 1,
             b: f.weight.add(f.first_col * depth),
-            columns: Columns::Panels { panel_rows: depth },
+            columns: Columns::Panels { panel_rows: depth, width: f.panel },
             rows: Rows::plain(region.rows, depth, f.g.out_c),
             c: f.z.add(region.offset(0, 0)),
             cols: f.cols,
@@ -139,7 +141,7 @@ unsafe fn by_taps<S: Simd>(f: &Forward<'_>, taps: &Taps) {
                     a: x,
                     a_step: 1,
                     b: f.weight.add(f.first_col * depth),
-                    columns: Columns::Panels { panel_rows: depth },
+                    columns: Columns::Panels { panel_rows: depth, width: f.panel },
                     rows: Rows {
                         count: images * stretch.count,
                         inner: stretch.count,
@@ -171,6 +173,7 @@ unsafe fn by_tiles<S: Simd>(f: &Forward<'_>) {
             y: f.z.add(f.first_image * g.out_elements() + f.first_col),
             images: f.images,
             weight: f.weight.add(f.first_col * g.depth()),
+            panel: f.panel,
             turned: false,
             cols: f.cols,
             addend: f.addend(f.first_col),

@@ -7,6 +7,7 @@
 mod backward_input;
 mod backward_weight;
 mod forward;
+mod framed;
 mod pack;
 mod taps;
 mod windows;
@@ -15,6 +16,7 @@ mod winograd;
 pub(crate) use backward_input::BackwardInput;
 pub(crate) use backward_weight::{BackwardWeight, weight_blocks};
 pub(crate) use forward::{Epilogue, Forward};
+pub(crate) use framed::Framed;
 pub(crate) use pack::{Pack, Panel, packed_len, panels};
 pub(crate) use taps::Taps;
 pub(crate) use windows::WINDOW_ROWS;
@@ -92,6 +94,8 @@ pub(crate) enum Method {
     Taps(Taps),
     /// 3x3, stride 1, many channels: fewer multiplications, by tiles.
     Winograd,
+    /// One image on a small map, in inference.
+    Framed(Framed),
     /// Groups: the windows are copied into a matrix, some rows at a time (im2col).
     Windows,
     /// One input channel per output channel.
@@ -121,14 +125,16 @@ pub(crate) enum WeightOrder {
 const DEEP_CHANNELS: usize = 16;
 
 impl Method {
-    /// The way for this geometry.
-    pub fn choose(g: &Geometry) -> Method {
+    /// The way for this geometry, and for no more than one image at a time, in inference, if `single`.
+    pub fn choose(g: &Geometry, single: bool) -> Method {
         if g.groups > 1 && g.groups == g.in_c && g.groups == g.out_c {
             Method::Depthwise
         } else if g.groups > 1 {
             Method::Windows
         } else if g.kernel == 1 && g.stride == 1 && g.padding == 0 {
             Method::Pointwise
+        } else if let Some(framed) = Framed::new(g).filter(|_| single) {
+            Method::Framed(framed)
         } else if winograd::suits(g) {
             Method::Winograd
         } else {
@@ -143,13 +149,13 @@ impl Method {
             Method::Copy => WeightOrder::Torch,
             Method::Windows => WeightOrder::TapsThenIn,
             Method::Taps(_) if g.in_c < DEEP_CHANNELS => WeightOrder::TapsThenIn,
-            Method::Taps(_) | Method::Winograd | Method::Pointwise => WeightOrder::InPanels { width },
+            Method::Taps(_) | Method::Winograd | Method::Framed(_) | Method::Pointwise => WeightOrder::InPanels { width },
         }
     }
 
     /// Whether forward reads a packed copy of the weights even in training.
     pub fn packs(&self) -> bool {
-        matches!(self, Method::Pointwise | Method::Taps(_) | Method::Winograd | Method::Windows)
+        matches!(self, Method::Pointwise | Method::Taps(_) | Method::Winograd | Method::Framed(_) | Method::Windows)
     }
 
     /// Floats of scratch that a thread needs.
@@ -158,6 +164,7 @@ impl Method {
             Method::Windows => WINDOW_ROWS * g.depth(),
             Method::Taps(taps) => taps.scratch(),
             Method::Winograd => winograd::scratch(g),
+            Method::Framed(framed) => framed.scratch(),
             _ => return 0,
         };
         // The matrix kernel reads whole vectors: not into the next thread's scratch.

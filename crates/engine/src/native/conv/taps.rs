@@ -35,12 +35,14 @@ pub(crate) struct TapWeights {
     pub depth: usize,
 }
 
-/// A map copied into rows with a border of zeros.
+/// A map copied into rows with a border of zeros, of so many positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Border {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
+    pub above: usize,
+    pub below: usize,
     pub left: usize,
     pub right: usize,
 }
@@ -51,7 +53,7 @@ impl Border {
     }
 
     pub fn elements(&self) -> usize {
-        self.height * self.row()
+        (self.above + self.height + self.below) * self.row()
     }
 
     /// Copies one image.
@@ -62,8 +64,11 @@ impl Border {
         let row = self.width * self.channels;
         let (left, right) = (self.left * self.channels, self.right * self.channels);
         unsafe {
+            let first = to.ptr().add(self.above * self.row());
+            std::ptr::write_bytes(to.ptr(), 0, self.above * self.row());
+            std::ptr::write_bytes(first.add(self.height * self.row()), 0, self.below * self.row());
             for y in 0..self.height {
-                let to = to.ptr().add(y * self.row());
+                let to = first.add(y * self.row());
                 std::ptr::write_bytes(to, 0, left);
                 std::ptr::copy_nonoverlapping(from.ptr().add(y * row).cast_const(), to.add(left), row);
                 std::ptr::write_bytes(to.add(left + row), 0, right);
@@ -97,12 +102,12 @@ impl Taps {
         let wide = g.in_w > NARROW || g.in_c < DEEP_CHANNELS;
         let input = wide.then(|| {
             let right = ((g.out_w - 1) * g.stride + g.kernel).saturating_sub(g.padding + g.in_w);
-            Border { height: g.in_h, width: g.in_w, channels: g.in_c, left: g.padding, right }
+            Border { height: g.in_h, width: g.in_w, channels: g.in_c, above: 0, below: 0, left: g.padding, right }
         });
         let output = wide.then(|| {
             let left = (g.kernel - 1).saturating_sub(g.padding).div_ceil(g.stride);
             let right = ((g.in_w - 1 + g.padding) / g.stride + 1).saturating_sub(g.out_w);
-            Border { height: g.out_h, width: g.out_w, channels: g.out_c, left, right }
+            Border { height: g.out_h, width: g.out_w, channels: g.out_c, above: 0, below: 0, left, right }
         });
         let images_deep = g.out_w <= 2;
         Taps {

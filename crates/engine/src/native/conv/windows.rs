@@ -80,7 +80,7 @@ pub(super) unsafe fn forward<S: Simd>(f: &Forward<'_>) {
                     a: f.scratch,
                     a_step: 1,
                     b: f.weight.add(first_col * depth),
-                    columns: Columns::Panels { panel_rows: depth },
+                    columns: Columns::Panels { panel_rows: depth, width: f.panel },
                     rows: Rows::plain(rows, depth, g.out_c),
                     c: f.z.add(row * g.out_c + first_col),
                     cols: g.group_out(),

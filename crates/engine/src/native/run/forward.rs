@@ -83,7 +83,7 @@ impl Pass<'_> {
         let unit = match conv.method {
             Method::Windows => channels,
             Method::Depthwise | Method::Copy => 4 * self.level.lanes(),
-            _ => self.level.panel(),
+            _ => conv.panel,
         };
         let columns = Cut::new(channels, unit, chunks, self.pool.threads());
         let (n, chunk, scratch, scratch_len) = (self.n, conv.chunk, self.scratch, self.plan.scratch);
@@ -119,6 +119,7 @@ impl Pass<'_> {
                 g,
                 x,
                 weight,
+                panel: conv.panel,
                 bias,
                 z,
                 first_image,

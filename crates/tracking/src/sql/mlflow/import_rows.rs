@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::connection::{DO_NOTHING, Connection, Dialect, Value};
+use super::super::connection::{Connection, DO_NOTHING, Dialect, Value};
 use super::super::failure::Failure;
 use super::super::write as statements;
 use super::record::{Cell, Record};

@@ -27,8 +27,9 @@ pub(in super::super) struct Convolve {
     /// The first image that is written, from its first column on.
     pub y: At,
     pub images: usize,
-    /// The panels of the columns, each `[3, 3, depth, its columns]`.
+    /// The panels of the columns, `panel` columns each: `[3, 3, depth, its columns]`.
     pub weight: At,
+    pub panel: usize,
     /// Whether the kernel is turned over (input gradient).
     pub turned: bool,
     pub cols: usize,
@@ -57,7 +58,7 @@ impl Convolve {
     #[inline(always)]
     pub unsafe fn run<S: Simd>(&self) {
         let tiles = Tiles::new(self.height, self.width);
-        let (depth, panel) = (self.depth, S::TILE_VECTORS * S::LANES);
+        let (depth, panel) = (self.depth, self.panel);
         let (input_step, product_step) = (apart(TILES * depth), apart(TILES * WIDEST_PANEL));
         let keeps = depth * self.cols <= KEPT_WEIGHTS;
         let count = self.images * tiles.count();
@@ -88,7 +89,7 @@ impl Convolve {
                             a: inputs.add(frequency * input_step),
                             a_step: 1,
                             b: panel_weights.add(frequency * weight_step),
-                            columns: Columns::Panels { panel_rows: depth },
+                            columns: Columns::Panels { panel_rows: depth, width: panel },
                             rows: Rows::plain(end - first, depth, cols),
                             c: products.add(frequency * product_step),
                             cols,
