@@ -82,7 +82,8 @@ def main():
     fill(store)
     questions = [(filter, order, "ACTIVE_ONLY") for filter in FILTERS for order in [["start_time"]]]
     questions += [("", order, view) for order in ORDERS for view in VIEWS]
-    questions += [("metrics.acc > 0", order, "ALL") for order in ORDERS]
+    on_metrics = ["metrics.acc > 0", "metrics.acc != 0.7", "metrics.loss <= 1.5"]
+    questions += [(filter, order, "ALL") for filter in on_metrics for order in ORDERS]
     queries = []
     for filter, order, view in questions:
         for experiments in [["1"], ["1", "2", "999"]]:

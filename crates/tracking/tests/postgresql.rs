@@ -245,12 +245,6 @@ fn what_cannot_be_stored_is_the_callers_mistake() {
     assert_eq!(store.run(&run_id).unwrap().unwrap().data.params, batch.params);
 }
 
-/// Steps logged by some threads until they are told to stop: which were acknowledged, and which failed.
-struct Load {
-    acknowledged: Vec<i64>,
-    errors: Vec<TrackingError>,
-}
-
 /// Many points are first taken to be new; those that are not are found out when they are inserted.
 #[test]
 fn points_that_are_there_already_stay_one() {
@@ -270,6 +264,12 @@ fn points_that_are_there_already_stay_one() {
     assert_eq!(history(&*store, &run_id, "m"), points(0..45));
     let data = store.run(&run_id).unwrap().unwrap().data;
     assert_eq!((data.metric("m"), data.tag("last")), (Some(44.0), Some("c")));
+}
+
+/// Steps logged by some threads until they are told to stop: which were acknowledged, and which failed.
+struct Load {
+    acknowledged: Vec<i64>,
+    errors: Vec<TrackingError>,
 }
 
 fn load(store: &Arc<dyn RunStore>, run_id: &str, threads: i64, meanwhile: impl FnOnce(&AtomicUsize)) -> Load {

@@ -46,7 +46,7 @@ struct RunToMake {
 #[test]
 fn searches_find_what_mlflow_finds() {
     // As among few runs, and as among many: by every kind of help that an index can give.
-    let many = |rare, heads| effort(0, rare, heads);
+    let many = |rare, heads| effort([0, 0], rare, heads);
     for options in [StoreOptions::default(), many(2, [2, 4]), many(100, [3, 100]), many(0, [2, 3]), many(0, [100, 100])] {
         let folder = tempfile::tempdir().unwrap();
         find_what_mlflow_finds(open(&sqlite(folder.path()), &options).unwrap());
@@ -162,7 +162,7 @@ fn walk_while_others_write(store: Box<dyn RunStore>) {
 
 #[test]
 fn tokens_and_sizes_that_mean_nothing_are_refused() {
-    for options in [StoreOptions::default(), effort(0, 0, [100, 100])] {
+    for options in [StoreOptions::default(), effort([0, 0], 0, [100, 100])] {
         let folder = tempfile::tempdir().unwrap();
         refuse_tokens_and_sizes(open(&sqlite(folder.path()), &options).unwrap());
         if let Some(server) = postgres::shared("search::tokens_and_sizes_that_mean_nothing_are_refused") {
@@ -210,8 +210,8 @@ fn new_store(folder: &std::path::Path) -> Box<dyn RunStore> {
     open(&sqlite(folder), &StoreOptions::default()).unwrap()
 }
 
-fn effort(without_help: usize, rare: usize, heads: [usize; 2]) -> StoreOptions {
-    let search = SearchEffort { without_condition: without_help, without_order: without_help, rare, heads };
+fn effort([without_condition, without_order]: [usize; 2], rare: usize, heads: [usize; 2]) -> StoreOptions {
+    let search = SearchEffort { without_condition, without_order, rare, heads };
     StoreOptions { search, ..StoreOptions::default() }
 }
 
@@ -231,7 +231,7 @@ fn an_index_changes_nothing_but_the_time() {
 }
 
 fn agree_among_many(uri: &str) {
-    let all = open(uri, &effort(usize::MAX >> 2, 0, [0, 0])).unwrap();
+    let all = open(uri, &effort([usize::MAX >> 2; 2], 0, [0, 0])).unwrap();
     let other = all.create_experiment(&NewExperiment { name: "other".into(), ..NewExperiment::default() }).unwrap();
     for number in 0..240_i64 {
         let experiment_id = if number % 4 == 0 { other.clone() } else { "0".into() };
@@ -292,7 +292,13 @@ fn agree_among_many(uri: &str) {
     }
     let ids = |store: &dyn RunStore, query| walk(store, query).into_iter().map(|run| run.info.run_id).collect::<Vec<_>>();
     let expected: Vec<_> = questions.iter().map(|query| ids(&*all, query)).collect();
-    for options in [effort(0, 1000, [1000, 1000]), effort(0, 10, [12, 40]), effort(0, 0, [8, 16]), effort(60, 30, [8, 64])] {
+    for options in [
+        effort([0, 0], 1000, [1000, 1000]),
+        effort([0, 0], 10, [12, 40]),
+        effort([0, 0], 0, [8, 16]),
+        effort([60, 60], 30, [8, 64]),
+        effort([20, 100], 100, [8, 64]),
+    ] {
         let helped = open(uri, &options).unwrap();
         for (query, expected) in questions.iter().zip(&expected) {
             assert_eq!(ids(&*helped, query), *expected, "{query:?}, {:?}", options.search);

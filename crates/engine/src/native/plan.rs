@@ -62,8 +62,9 @@ pub(crate) struct ConvLayer {
     pub activation: Option<Activation>,
     /// The convolution's own result in the forward block; the output's place where nothing follows.
     pub z: usize,
-    /// Packed weights: offset in the packed block, and columns of a panel.
+    /// Packed weights: offset in the packed block.
     pub packed: usize,
+    /// Columns of a panel of theirs.
     pub panel: usize,
     /// What inference adds to each output channel (bias and BatchNorm): offset in the coefficients.
     pub shift: usize,
@@ -154,7 +155,7 @@ fn images_per_chunk(shape: Shape) -> usize {
 /// the thread with most columns has fewer then. No result depends on it.
 fn shared_panel(level: Level, columns: usize, threads: usize) -> usize {
     let widest = level.panel();
-    let most = |width: &usize| columns.div_ceil(*width).div_ceil(threads) * width;
+    let most = |width: &usize| (columns.div_ceil(*width).div_ceil(threads) * width).min(columns);
     [widest, widest - level.lanes()].into_iter().filter(|width| *width >= 2 * level.lanes()).min_by_key(most).unwrap_or(widest)
 }
 
@@ -276,8 +277,9 @@ impl Plan {
                     let shift = coefficients.take(g.out_c);
                     let weight_blocks = weight_blocks(&method, &g, level.lanes(), level.panel());
                     let chunk = images_per_chunk(graph.shape(index + 1));
-                    let is_taps = matches!(method, Method::Taps(_) | Method::Framed(_));
-                    let panel = if single && is_taps { shared_panel(level, g.out_c, threads) } else { level.panel() };
+                    // A single row of outputs (1x1) needs the widest panels: a tile of narrower ones has too few sums at once.
+                    let is_shared = single && matches!(method, Method::Taps(_) | Method::Framed(_));
+                    let panel = if is_shared { shared_panel(level, g.out_c, threads) } else { level.panel() };
                     Layer::Conv(Box::new(ConvLayer {
                         first_node: index,
                         method,

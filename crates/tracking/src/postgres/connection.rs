@@ -13,7 +13,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use super::address::Address;
 use super::failure::failure;
 use super::keys::Keys;
-use crate::sql::{Connection, DO_NOTHING, Dialect, Failure, Fault, Query, Row, Value};
+use crate::sql::{Connection, DO_NOTHING, Dialect, Failure, Fault, Planning, Query, Row, Value};
 
 /// The prepared statements that a connection keeps at most; then it starts afresh.
 const STATEMENTS: usize = 256;
@@ -68,22 +68,22 @@ impl Client {
         Ok(statement)
     }
 
-    /// Runs statements in one round trip: `first`, then `before`, then a query; gives the number of rows that the query changed.
+    /// Runs statements in one round trip: `first`, then `later`, then a query; gives the number of rows that the query changed.
     fn run(
         &mut self,
         first: Option<&str>,
-        before: Vec<Sent>,
-        query: Sent,
+        later: &[Later],
+        sql: &str,
+        parameters: &[&Value],
         each: &mut dyn FnMut(&dyn Row) -> Result<(), Failure>,
     ) -> Result<u64, Failure> {
-        let before = self.prepared(before)?;
-        let statement = self.statement(query.sql)?;
-        let rows = self.client.query_raw(&statement, query.parameters.iter().map(|value| Bound(value)));
+        let statement = self.statement(sql)?;
+        let rows = self.client.query_raw(&statement, parameters.iter().map(|value| Bound(value)));
         self.wait(async {
             // Sent in this order, and answered in it: of several failures the first is the cause.
-            let (first, before, rows) = join3(self.plain(first), self.all(&before), rows).await;
+            let (first, later, rows) = join3(self.plain(first), self.all(later), rows).await;
             first?;
-            before?;
+            later?;
             let rows = rows.map_err(failure)?;
             pin_mut!(rows);
             while let Some(row) = rows.next().await {
@@ -93,20 +93,15 @@ impl Client {
         })?
     }
 
-    /// Runs statements in one round trip: `first`, then queries, whose rows are given, then `last`.
-    fn run_all(&mut self, first: Option<&str>, queries: Vec<Sent>, last: Option<&str>) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
-        let queries = self.prepared(queries)?;
+    /// Runs statements in one round trip: `first`, then some whose rows are given, then `last`.
+    fn run_all(&self, first: Option<&str>, statements: &[Later], last: Option<&str>) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
         self.wait(async {
-            let (first, rows, last) = join3(self.plain(first), self.all(&queries), self.plain(last)).await;
+            let (first, rows, last) = join3(self.plain(first), self.all(statements), self.plain(last)).await;
             first?;
             let rows = rows?;
             last?;
             Ok(rows)
         })?
-    }
-
-    fn prepared<'a>(&mut self, queries: Vec<Sent<'a>>) -> Result<Vec<Prepared<'a>>, Failure> {
-        queries.into_iter().map(|query| Ok((self.statement(query.sql)?, query.parameters))).collect()
     }
 
     async fn plain(&self, sql: Option<&str>) -> Result<(), Failure> {
@@ -116,31 +111,19 @@ impl Client {
         }
     }
 
-    /// The rows of several queries; all are sent before the first is answered.
-    async fn all(&self, queries: &[Prepared<'_>]) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
-        let answers = queries.iter().map(async |(statement, parameters)| {
-            self.client.query_raw(statement, parameters.iter().map(|value| Bound(value))).await?.try_collect::<Vec<_>>().await
+    /// The rows of several statements; all are sent before the first is answered.
+    async fn all(&self, statements: &[Later]) -> Result<Vec<Vec<tokio_postgres::Row>>, Failure> {
+        let answers = statements.iter().map(async |Later { statement, parameters }| {
+            self.client.query_raw(statement, parameters.iter().map(Bound)).await?.try_collect::<Vec<_>>().await
         });
         join_all(answers).await.into_iter().map(|answer| answer.map_err(failure)).collect()
     }
 }
 
-type Prepared<'a> = (Statement, Vec<&'a Value<'a>>);
-
-/// A statement with its parameters.
-struct Sent<'a> {
-    sql: &'a str,
-    parameters: Vec<&'a Value<'a>>,
-}
-
-/// A statement that is sent with the next one whose answer somebody waits for.
+/// A statement that is sent with others.
 struct Later {
-    sql: String,
+    statement: Statement,
     parameters: Vec<Value<'static>>,
-}
-
-fn sent(later: &[Later]) -> Vec<Sent<'_>> {
-    later.iter().map(|later| Sent { sql: &later.sql, parameters: later.parameters.iter().collect() }).collect()
 }
 
 impl Drop for Client {
@@ -185,7 +168,7 @@ impl<'a> Session<'a> {
         if self.begin.is_some() && self.later.is_empty() {
             return Ok(());
         }
-        self.client.run_all(self.begin, sent(&self.later), Some("COMMIT")).map(drop)
+        self.client.run_all(self.begin, &self.later, Some("COMMIT")).map(drop)
     }
 
     /// Undoes it.
@@ -193,9 +176,14 @@ impl<'a> Session<'a> {
         if self.begin.is_some() { Ok(()) } else { self.client.batch("ROLLBACK") }
     }
 
-    fn run(&mut self, query: Sent, each: &mut dyn FnMut(&dyn Row) -> Result<(), Failure>) -> Result<u64, Failure> {
+    fn run(&mut self, sql: &str, parameters: &[&Value], each: &mut dyn FnMut(&dyn Row) -> Result<(), Failure>) -> Result<u64, Failure> {
         let later = std::mem::take(&mut self.later);
-        self.client.run(self.begin.take(), sent(&later), query, each)
+        self.client.run(self.begin.take(), &later, sql, parameters, each)
+    }
+
+    fn later(&mut self, sql: &str, parameters: Vec<Value<'static>>) -> Result<(), Failure> {
+        self.later.push(Later { statement: self.client.statement(sql)?, parameters });
+        Ok(())
     }
 }
 
@@ -205,23 +193,35 @@ impl Connection for Session<'_> {
     }
 
     fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
-        self.run(Sent { sql, parameters: parameters.iter().collect() }, &mut |_| Ok(()))
+        self.run(sql, &parameters.iter().collect::<Vec<_>>(), &mut |_| Ok(()))
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<(), Failure>) -> Result<(), Failure> {
-        self.run(Sent { sql, parameters: parameters.iter().collect() }, each)?;
+        self.run(sql, &parameters.iter().collect::<Vec<_>>(), each)?;
         Ok(())
     }
 
-    /// In one round trip, planned once for all: planning some queries of details anew for each list of runs, as PostgreSQL chooses
-    /// to, takes longer than to run them.
-    fn queries(&mut self, queries: &[Query], each: &mut dyn FnMut(usize, &dyn Row) -> Result<(), Failure>) -> Result<(), Failure> {
-        let later = std::mem::take(&mut self.later);
-        let mut all = sent(&later);
-        all.extend(queries.iter().map(|(sql, parameters)| Sent { sql, parameters: parameters.iter().collect() }));
-        let first = format!("{};SET LOCAL plan_cache_mode = force_generic_plan", self.begin.take().unwrap_or_default());
-        let rows = self.client.run_all(Some(&first), all, Some("SET LOCAL plan_cache_mode = auto"))?;
-        for (place, rows) in rows.into_iter().skip(later.len()).enumerate() {
+    /// In one round trip. Left alone, PostgreSQL plans anew for each list of runs.
+    fn queries(
+        &mut self,
+        planning: Planning,
+        queries: &[Query],
+        each: &mut dyn FnMut(usize, &dyn Row) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let before = self.later.len();
+        for (sql, parameters) in queries {
+            self.later(sql, parameters.iter().map(Value::to_static).collect())?;
+        }
+        let all = std::mem::take(&mut self.later);
+        let begin = self.begin.take();
+        let rows = match planning {
+            Planning::Anew => self.client.run_all(begin, &all, None),
+            Planning::Once => {
+                let first = format!("{};SET LOCAL plan_cache_mode = force_generic_plan", begin.unwrap_or_default());
+                self.client.run_all(Some(&first), &all, Some("SET LOCAL plan_cache_mode = auto"))
+            }
+        }?;
+        for (place, rows) in rows.into_iter().skip(before).enumerate() {
             for row in rows {
                 each(place, &PostgresRow(row))?;
             }
@@ -234,8 +234,8 @@ impl Connection for Session<'_> {
         if columns.iter().any(|(_, value)| value.rows() == Some(0)) {
             return Ok(0);
         }
-        let parameters = columns.iter().map(|(_, value)| value).collect();
-        self.run(Sent { sql: &insertion(table, columns, conflict), parameters }, &mut |_| Ok(()))
+        let parameters: Vec<&Value> = columns.iter().map(|(_, value)| value).collect();
+        self.run(&insertion(table, columns, conflict), &parameters, &mut |_| Ok(()))
     }
 
     /// No round trip of its own.
@@ -244,7 +244,7 @@ impl Connection for Session<'_> {
             let parameters = columns.iter().map(|(_, value)| value.to_static()).collect();
             let many = columns.iter().filter_map(|(_, value)| value.rows()).max() > Some(FEW_ROWS);
             let conflict = if self.optimistic && many && conflict == DO_NOTHING { "" } else { conflict };
-            self.later.push(Later { sql: insertion(table, columns, conflict), parameters });
+            self.later(&insertion(table, columns, conflict), parameters)?;
         }
         Ok(())
     }
@@ -255,7 +255,8 @@ impl Connection for Session<'_> {
     }
 }
 
-/// The statement that inserts rows of which each list among the columns has one element.
+/// The statement that inserts rows of which each list among the columns has one element. Each parameter is cast to the widest type of
+/// its kind: none fails before it is sent, when a COMMIT may be on its way behind it.
 fn insertion(table: &str, columns: &[(&str, Value)], conflict: &str) -> String {
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     let (mut outputs, mut lists, mut list_names) = (vec![], vec![], vec![]);

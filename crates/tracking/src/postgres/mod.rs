@@ -96,20 +96,18 @@ impl Database for Postgres {
         let mut optimistic = true;
         let done = self.again_and_again(|lent| {
             let mut session = Session::new(lent.client()?, Some(WRITE), Some(&self.keys)).optimistic(optimistic);
-            let mut again = |failure: Failure| {
+            let mut undone = |failure: Failure| {
                 if optimistic && failure.fault() == Some(Fault::Duplicate) {
                     optimistic = false;
-                    return Failure::new(Fault::Conflict, "rows were taken to be new");
+                    return Attempt::Hasty;
                 }
-                failure
+                Attempt::Undone(failure)
             };
             match work(&mut session) {
                 Ok(done) => match session.commit() {
                     Ok(()) => Ok(done),
-                    // Refused or in conflict, the transaction is undone; after the loss of the connection nobody knows what became of it.
-                    Err(failure) if matches!(failure.fault(), None | Some(Fault::Conflict | Fault::Duplicate)) => {
-                        Err(Attempt::Undone(again(failure)))
-                    }
+                    // So the transaction is undone for certain; after the loss of a connection nobody knows what became of it.
+                    Err(failure) if matches!(failure.fault(), None | Some(Fault::Conflict | Fault::Duplicate)) => Err(undone(failure)),
                     Err(failure) => {
                         lent.keep = false;
                         Err(Attempt::Unknown(failure))
@@ -122,7 +120,7 @@ impl Database for Postgres {
                     if let Failure::NewKeys(names) = &failure {
                         Keys::store(&mut Session::new(lent.client()?, None, None), names)?;
                     }
-                    Err(Attempt::Undone(again(failure)))
+                    Err(undone(failure))
                 }
             }
         });
@@ -134,6 +132,8 @@ impl Database for Postgres {
 enum Attempt {
     /// It left no trace.
     Undone(Failure),
+    /// It left no trace: rows that it took to be new were there. It will not take them to be new again.
+    Hasty,
     /// It may have been done.
     Unknown(Failure),
 }
@@ -155,6 +155,7 @@ impl Postgres {
             let failure = match work(&mut lent) {
                 Ok(done) => return Ok(done),
                 Err(Attempt::Undone(failure)) => failure,
+                Err(Attempt::Hasty) => continue,
                 Err(Attempt::Unknown(failure)) => {
                     self.lost(lent, &failure);
                     return Err(failure);

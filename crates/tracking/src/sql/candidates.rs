@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use anmok_protocol::search::{Clause, Comparison, OrderField, TextField, TextTest};
 
-use super::connection::{Connection, Dialect, Query};
+use super::connection::{Connection, Dialect, Planning, Query};
 use super::failure::Failure;
 use super::select::{Sql, metric_at_end};
 use crate::store::RunQuery;
@@ -64,11 +64,14 @@ impl Questions {
 }
 
 fn common(connection: &mut dyn Connection, questions: &[Question], rare: usize) -> Result<Option<Vec<i64>>, Failure> {
+    if questions.is_empty() {
+        return Ok(None);
+    }
     let some = format!("LIMIT {}", rare + 1);
     let statements: Vec<String> = questions.iter().map(|question| question.sql.select("v.run", question.table, &some)).collect();
     let queries: Vec<Query> = statements.iter().zip(questions).map(|(sql, question)| (sql.as_str(), question.sql.parameters())).collect();
     let mut found = vec![vec![]; questions.len()];
-    connection.queries(&queries, &mut |place, row| {
+    connection.queries(Planning::Anew, &queries, &mut |place, row| {
         found[place].push(row.integer(0)?);
         Ok(())
     })?;

@@ -206,6 +206,15 @@ pub(crate) trait Row {
 /// What is said of rows that are inserted where they may be already.
 pub(crate) const DO_NOTHING: &str = "ON CONFLICT DO NOTHING";
 
+/// When a database that plans its queries does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Planning {
+    /// Once for all parameters: of queries whose one good plan is plain, planning takes longer than running.
+    Once,
+    /// With the parameters of each time, as the database sees fit.
+    Anew,
+}
+
 /// A query with its parameters.
 pub(crate) type Query<'a> = (&'a str, &'a [Value<'a>]);
 
@@ -219,8 +228,14 @@ pub(crate) trait Connection {
     /// Runs a query and hands over its rows as they come.
     fn query(&mut self, sql: &str, parameters: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<(), Failure>) -> Result<(), Failure>;
 
-    /// Runs queries none of which needs another's answer, and hands over their rows in order, each with its query's place.
-    fn queries(&mut self, queries: &[Query], each: &mut dyn FnMut(usize, &dyn Row) -> Result<(), Failure>) -> Result<(), Failure> {
+    /// Runs queries none of which needs another's answer, and hands over their rows in order, each with its query's place; all rows
+    /// may be in memory at once.
+    fn queries(
+        &mut self,
+        _planning: Planning,
+        queries: &[Query],
+        each: &mut dyn FnMut(usize, &dyn Row) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         for (place, (sql, parameters)) in queries.iter().enumerate() {
             self.query(sql, parameters, &mut |row| each(place, row))?;
         }

@@ -39,7 +39,7 @@ mod tracking_store;
 mod webhooks;
 mod write;
 
-pub(crate) use connection::{Connection, DO_NOTHING, Dialect, Query, Row, Value};
+pub(crate) use connection::{Connection, DO_NOTHING, Dialect, Planning, Query, Row, Value};
 pub(crate) use failure::{Failure, Fault};
 pub(crate) use location::Locations;
 pub(crate) use store::{Database, SqlStore};

@@ -7,7 +7,7 @@ use anmok_protocol::{
     RunInputs, RunOutputs, RunTag,
 };
 
-use super::connection::{Connection, Row, Value};
+use super::connection::{Connection, Planning, Row, Value};
 use super::failure::Failure;
 use super::location::Locations;
 use super::page;
@@ -110,7 +110,9 @@ pub(super) fn filled(connection: &mut dyn Connection, infos: Vec<(i64, RunInfo)>
         .collect();
     let asked = [ids.into()];
     let mut last = None;
-    connection.queries(&DETAILS.map(|(sql, _)| (sql, asked.as_slice())), &mut |detail, row| match places.get(&row.integer(0)?) {
+    connection.queries(Planning::Once, &DETAILS.map(|(sql, _)| (sql, asked.as_slice())), &mut |detail, row| match places
+        .get(&row.integer(0)?)
+    {
         Some(place) => add(&mut runs[*place], DETAILS[detail].1, row, &mut last),
         None => Ok(()),
     })?;

@@ -98,7 +98,8 @@ impl RunSearch<'_> {
         }
         let runs = candidates::count(connection, &self.experiments, effort.without_condition.max(effort.without_order) + 1)?;
         if runs > effort.without_condition
-            && let Some(few) = questions.few_runs(connection, effort.rare)?
+            // What most of them meet is not worth a list.
+            && let Some(few) = questions.few_runs(connection, effort.rare.min(runs / 4 * 3))?
         {
             return self.page(connection, Some(few)).map(Some);
         }

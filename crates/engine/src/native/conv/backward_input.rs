@@ -148,7 +148,6 @@ unsafe fn by_tiles<S: Simd>(b: &BackwardInput<'_>) {
             y: b.dx.add(b.first_image * g.in_elements() + b.first_col),
             images: b.images,
             weight: b.weight.add(b.first_col * g.taps() * g.out_c),
-            panel: S::TILE_VECTORS * S::LANES,
             turned: true,
             cols: b.cols,
             addend: Addend::result_if(b.accumulate),

@@ -173,7 +173,6 @@ unsafe fn by_tiles<S: Simd>(f: &Forward<'_>) {
             y: f.z.add(f.first_image * g.out_elements() + f.first_col),
             images: f.images,
             weight: f.weight.add(f.first_col * g.depth()),
-            panel: f.panel,
             turned: false,
             cols: f.cols,
             addend: f.addend(f.first_col),

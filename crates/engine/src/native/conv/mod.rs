@@ -1,7 +1,7 @@
 //! Convolutions and Linear: forward, input gradient and weight gradient of one task.
 //!
-//! Maps are `[n, height, width, channels]`. A layer is worked out in one of a few ways ([`Method`]), chosen once from its
-//! shape. Weights are kept as the way back wants them ([`WeightOrder`]); forward reads a packed copy, and only the state
+//! Maps are `[n, height, width, channels]`. A layer is worked out in one of a few ways ([`Method`]), chosen once, from its
+//! shape and from whether images come one at a time. Weights are kept as the way back wants them ([`WeightOrder`]); forward reads a packed copy, and only the state
 //! dict has PyTorch's order.
 
 mod backward_input;
@@ -133,7 +133,7 @@ impl Method {
             Method::Windows
         } else if g.kernel == 1 && g.stride == 1 && g.padding == 0 {
             Method::Pointwise
-        } else if let Some(framed) = Framed::new(g).filter(|_| single) {
+        } else if let Some(framed) = single.then(|| Framed::new(g)).flatten() {
             Method::Framed(framed)
         } else if winograd::suits(g) {
             Method::Winograd

@@ -27,9 +27,8 @@ pub(in super::super) struct Convolve {
     /// The first image that is written, from its first column on.
     pub y: At,
     pub images: usize,
-    /// The panels of the columns, `panel` columns each: `[3, 3, depth, its columns]`.
+    /// The panels of the columns, each `[3, 3, depth, its columns]`.
     pub weight: At,
-    pub panel: usize,
     /// Whether the kernel is turned over (input gradient).
     pub turned: bool,
     pub cols: usize,
@@ -58,7 +57,7 @@ impl Convolve {
     #[inline(always)]
     pub unsafe fn run<S: Simd>(&self) {
         let tiles = Tiles::new(self.height, self.width);
-        let (depth, panel) = (self.depth, self.panel);
+        let (depth, panel) = (self.depth, S::TILE_VECTORS * S::LANES);
         let (input_step, product_step) = (apart(TILES * depth), apart(TILES * WIDEST_PANEL));
         let keeps = depth * self.cols <= KEPT_WEIGHTS;
         let count = self.images * tiles.count();
