@@ -4,10 +4,27 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime")
+
+# Options that say where something lies on this machine, which is no part of a record.
+PLACES = ("--anmok", "--data", "--python", "--out")
+
+
+def command(name):
+    """How this program was called, without its places."""
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word in PLACES:
+            next(words, None)
+        elif not word.startswith(tuple(f"{place}=" for place in PLACES)):
+            kept.append(word)
+    return shlex.join([name, *kept])
 
 
 def first_line(*command, **options):

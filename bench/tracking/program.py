@@ -3,35 +3,17 @@
 import contextlib
 import datetime
 import os
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 from compare import surroundings
-
-# Options that say where something lies on this machine, which is no part of a record.
-PLACES = ("--anmok", "--python", "--out")
-
-
-def command(name):
-    """How this program was called, without its places."""
-    words = iter(sys.argv[1:])
-    kept = []
-    for word in words:
-        if word in PLACES:
-            next(words, None)
-        elif not word.startswith(tuple(f"{place}=" for place in PLACES)):
-            kept.append(word)
-    return shlex.join([name, *kept])
-
 
 def begun(name, root, anmok, python=None):
     """What a record says of when, how and on what it was made; `python` is one with mlflow."""
     machine = surroundings.machine(None)
     return {
         "begin": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": command(name),
+        "command": surroundings.command(name),
         "machine": {key: value for key, value in machine.items() if value is not None},
         "versions": versions(root, anmok, python),
         "load_before": surroundings.load(),
