@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compare import surroundings
 
+
 def begun(name, root, anmok, python=None):
     """What a record says of when, how and on what it was made; `python` is one with mlflow."""
     machine = surroundings.machine(None)

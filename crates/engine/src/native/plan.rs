@@ -277,7 +277,7 @@ impl Plan {
                     let shift = coefficients.take(g.out_c);
                     let weight_blocks = weight_blocks(&method, &g, level.lanes(), level.panel());
                     let chunk = images_per_chunk(graph.shape(index + 1));
-                    // A single row of outputs (1x1) needs the widest panels: a tile of narrower ones has too few sums at once.
+                    // Not for 1x1 convolutions and Linear: they were slower with it, most being one row, which has few sums at once.
                     let is_shared = single && matches!(method, Method::Taps(_) | Method::Framed(_));
                     let panel = if is_shared { shared_panel(level, g.out_c, threads) } else { level.panel() };
                     Layer::Conv(Box::new(ConvLayer {

@@ -156,8 +156,7 @@ fn weights_read(g: &Geometry, method: &Method) -> usize {
     if *method == Method::Winograd {
         return FREQUENCIES * g.in_c * g.out_c;
     }
-    let taps = |size: usize, out: usize| (0..g.kernel).filter(|&tap| !g.outputs(tap, size, out).is_empty()).count();
-    taps(g.in_h, g.out_h) * taps(g.in_w, g.out_w) * g.group_in() * g.out_c
+    g.met(g.in_h, g.out_h) * g.met(g.in_w, g.out_w) * g.group_in() * g.out_c
 }
 
 /// Multiply-adds per image, those with padding left out; those that are really made where Winograd saves some (its

@@ -22,13 +22,12 @@ pub(crate) struct Framed {
 impl Framed {
     /// `None` for shapes that other ways suit better: also where a tap meets no input at all, whose weights nobody has to read.
     pub fn new(g: &Geometry) -> Option<Framed> {
-        let meets = |size: usize, out: usize| (0..g.kernel).all(|tap| !g.outputs(tap, size, out).is_empty());
         let suits = g.kernel > 1
             && g.groups == 1
             && g.in_c >= DEEP_CHANNELS
             && g.out_positions() <= MOST_OUTPUTS
-            && meets(g.in_h, g.out_h)
-            && meets(g.in_w, g.out_w);
+            && g.met(g.in_h, g.out_h) == g.kernel
+            && g.met(g.in_w, g.out_w) == g.kernel;
         if !suits {
             return None;
         }

@@ -1,8 +1,8 @@
 //! Convolutions and Linear: forward, input gradient and weight gradient of one task.
 //!
 //! Maps are `[n, height, width, channels]`. A layer is worked out in one of a few ways ([`Method`]), chosen once, from its
-//! shape and from whether images come one at a time. Weights are kept as the way back wants them ([`WeightOrder`]); forward reads a packed copy, and only the state
-//! dict has PyTorch's order.
+//! shape and from whether images come one at a time. Weights are kept as the way back wants them ([`WeightOrder`]); forward
+//! reads a packed copy, and only the state dict has PyTorch's order.
 
 mod backward_input;
 mod backward_weight;
@@ -82,6 +82,11 @@ impl Geometry {
         let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
         let end = (size + self.padding).saturating_sub(tap).div_ceil(self.stride).min(out_size);
         first.min(end)..end
+    }
+
+    /// The kernel rows (or columns) that meet a side of `size` for some output.
+    pub fn met(&self, size: usize, out_size: usize) -> usize {
+        (0..self.kernel).filter(|&tap| !self.outputs(tap, size, out_size).is_empty()).count()
     }
 }
 
