@@ -7,7 +7,6 @@ PRINTED = {"small": "MobileNetV3-Small", "large": "MobileNetV3-Large", "resnet18
 
 ANMOK = "Anmok"
 ANMOK_ONE_THREAD = "Anmok, 1 thread"
-ANMOK_STEP = "Anmok, its steps alone"
 TRAIN_THREADS = 2
 
 
@@ -16,13 +15,13 @@ class Configuration:
     """A program and its settings, measured in turn with the others of an item."""
 
     name: str
-    mode: str  # "anmok", "anmok_step", "onnxruntime", or a key of `torch_networks.MODES`
+    mode: str  # "anmok", "onnxruntime", or a key of `torch_networks.MODES`
     threads: int = TRAIN_THREADS
     competes: bool = True  # whether a ratio is taken to it; a column without a goal else
 
     @property
     def ours(self):
-        return self.mode.startswith("anmok")
+        return self.mode == "anmok"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,6 @@ FUSED_ADAM = Configuration("PyTorch compile, fused Adam", "compile_fused_adam", 
 BF16 = Configuration("PyTorch bf16", "bf16", competes=False)
 ANMOK_TWO = Configuration(ANMOK, "anmok")
 ANMOK_ONE = Configuration(ANMOK_ONE_THREAD, "anmok", threads=1, competes=False)
-STEP_ALONE = Configuration(ANMOK_STEP, "anmok_step", competes=False)  # the same steps without anything around them
 ONNXRUNTIME = tuple(Configuration(f"ONNX Runtime, {n} thread{'s' * (n > 1)}", "onnxruntime", threads=n) for n in (1, 2))
 
 TRAINING = (ANMOK_TWO, EAGER, CHANNELS_LAST, COMPILE, FUSED_ADAM, BF16, ANMOK_ONE)
@@ -78,7 +76,7 @@ ITEMS = (
     infer("resnet18", 1, 1.1, 300),
     infer("resnet18", 64, 1.1, 30),
     Item("start", "start", MODELS["small"], (ANMOK_TWO, EAGER, CHANNELS_LAST), 1, goal=0.3),
-    Item("epoch", "epoch", MODELS["small"], (ANMOK_TWO, STEP_ALONE, CHANNELS_LAST, COMPILE), 1, goal=5),
+    Item("epoch", "epoch", MODELS["small"], (ANMOK_TWO, CHANNELS_LAST, COMPILE), 1, goal=5),
 )
 
 # One thread to two, in training with torchvision's strides.

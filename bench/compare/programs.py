@@ -60,7 +60,7 @@ class Anmok:
         self.peak_resident_bytes = None
 
     def measure(self, steps):
-        if self.item.work == "epoch" and self.configuration.mode == "anmok":
+        if self.item.work == "epoch":
             return self.epochs(steps)
         if self.item.work == "start":
             # Seen from outside, as a worker's start is; what comes after the step, up to the process's end, counts as well.
@@ -68,8 +68,7 @@ class Anmok:
             self.bench("train", 1, "--warmup", 0)
             return {"steps": 1, "median": (time.perf_counter() - begin) * 1e3}
         work = "infer" if self.item.work == "infer" else "train"
-        # An epoch has too few of its own steps to say how many to time.
-        answer = self.bench(work, 40 if self.item.work == "epoch" else steps)
+        answer = self.bench(work, steps)
         self.peak_resident_bytes = max(self.peak_resident_bytes or 0, answer.get("peak_resident_bytes") or 0)
         return {"steps": answer["steps"], **answer["ms"]}
 
@@ -87,7 +86,8 @@ class Anmok:
         with tempfile.TemporaryDirectory(dir=self.setting.scratch) as folder:
             report = Path(folder) / json.loads(self.run(command, folder))["report"]
             history = json.loads(report.read_text())["history"]["epochs"]
-        return summary([epoch["epoch_seconds"] * 1e3 for epoch in history])
+        outside = [1 - epoch["engine_seconds"] / epoch["epoch_seconds"] for epoch in history]
+        return summary([epoch["epoch_seconds"] * 1e3 for epoch in history]) | {"outside": statistics.median(outside)}
 
     def run(self, arguments, folder=None):
         command = [str(self.setting.anmok), *map(str, arguments)]

@@ -21,11 +21,11 @@ mod name;
 mod official;
 mod open;
 mod picture;
-mod prefetch;
 #[cfg(test)]
 mod properties;
 mod split;
 mod verify;
+mod walk;
 
 pub use augment::Augmentation;
 pub use dataset::{Dataset, Normalisation, Shape};
@@ -33,10 +33,10 @@ pub use error::DataError;
 pub use fashion_mnist::SAMPLE_LICENCE;
 pub use fetch::{FetchEvent, FetchOptions, Patience, Progress, fetch};
 pub use grid::{Cell, Grid, GridOptions, grid};
-pub use loader::{Batch, LARGEST_BATCH, Loader, LoaderOptions, Order};
+pub use loader::{Batch, LARGEST_BATCH, Loader, LoaderOptions, Order, Spread, one_thread};
 pub use name::{DatasetName, NAMES};
 pub use open::{OpenOptions, Splits, open};
 pub use picture::{decode_picture, png, read_picture};
-pub use prefetch::{Prefetched, Prefetcher};
 pub use split::{Split, stratified_split};
 pub use verify::{CheckedFile, Verification, verify};
+pub use walk::Walk;

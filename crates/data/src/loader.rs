@@ -1,6 +1,6 @@
 //! Batches: which images, in which order, augmented how.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anmok_random::Stream;
 
@@ -10,6 +10,17 @@ use crate::error::DataError;
 
 /// A batch of more images than this is a mistake (and an allocation that no machine here has).
 pub const LARGEST_BATCH: usize = 65_536;
+
+/// Parts that a batch is made in, so that several threads can share it; a batch of fewer images has one for each.
+const PARTS: usize = 32;
+
+/// Calls the given function once for every index below the given number, on whatever threads it likes, and returns when all are done.
+pub type Spread<'a> = &'a mut dyn FnMut(usize, &(dyn Fn(usize) + Sync));
+
+/// The [`Spread`] of whoever has no threads: one part after the other.
+pub fn one_thread(parts: usize, part: &(dyn Fn(usize) + Sync)) {
+    (0..parts).for_each(part);
+}
 
 /// How a training set is walked.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +59,9 @@ pub struct Batch {
     is_mixed: bool,
     second_labels: Vec<u32>,
     first_weights: Vec<f32>,
-    scratch: Scratch,
+    /// One for each part.
+    scratch: Vec<Scratch>,
+    last: Vec<f32>,
 }
 
 impl Batch {
@@ -132,9 +145,9 @@ impl Loader {
         }
     }
 
-    /// Makes batch `number` of the epoch of `order` in `batch`'s buffers; once they have grown nothing is allocated.
-    /// Panics where the epoch has no such batch.
-    pub fn fill(&self, order: &Order, number: usize, batch: &mut Batch) {
+    /// Makes batch `number` of the epoch of `order` in `batch`'s buffers; once they have grown nothing is allocated. The images are
+    /// made in up to 32 parts, which `spread` runs; the bits do not depend on how. Panics where the epoch has no such batch.
+    pub fn fill(&self, order: &Order, number: usize, batch: &mut Batch, spread: Spread<'_>) {
         assert!(number < self.batches(), "batch {number} of {}", self.batches());
         let members = &order.images[number * self.batch_size..];
         let members = &members[..members.len().min(self.batch_size)];
@@ -145,12 +158,23 @@ impl Loader {
         batch.labels.clear();
         batch.labels.extend(members.iter().map(|&index| self.dataset.labels()[index as usize]));
         batch.images.resize(members.len() * length, 0.0);
-        let batch_draw = Draw { seed: self.shuffle_seed.unwrap_or(0), epoch: order.epoch, item: number as u64 };
-        for (&index, out) in members.iter().zip(batch.images.chunks_exact_mut(length)) {
-            let draw = Draw { item: u64::from(index), ..batch_draw };
-            self.augmenter.image(self.dataset.image(index as usize), draw, &mut batch.scratch, out);
-        }
-        let weight = self.augmenter.mix(batch_draw, &mut batch.scratch, &mut batch.images);
+        batch.scratch.resize_with(PARTS, Scratch::default);
+        let draw = Draw { seed: self.shuffle_seed.unwrap_or(0), epoch: order.epoch, item: number as u64 };
+
+        let share = members.len().div_ceil(PARTS);
+        let mut parts = members.chunks(share).zip(batch.images.chunks_mut(share * length)).zip(&mut batch.scratch);
+        // Each is taken by one thread; the lock is how the compiler can tell.
+        let parts: [_; PARTS] = std::array::from_fn(|_| Mutex::new(parts.next()));
+        spread(members.len().div_ceil(share), &|index| {
+            let part = parts[index].lock().ok().and_then(|mut part| part.take());
+            let Some(((members, images), scratch)) = part else { return };
+            for (&index, out) in members.iter().zip(images.chunks_exact_mut(length)) {
+                let draw = Draw { item: u64::from(index), ..draw };
+                self.augmenter.image(self.dataset.image(index as usize), draw, scratch, out);
+            }
+        });
+
+        let weight = self.augmenter.mix(draw, &mut batch.last, &mut batch.images);
         batch.is_mixed = weight.is_some();
         if let Some(weight) = weight {
             batch.second_labels.clone_from(&batch.labels);
@@ -163,7 +187,7 @@ impl Loader {
     /// One batch in buffers of its own.
     pub fn batch(&self, epoch: u64, number: usize) -> Batch {
         let mut batch = Batch::default();
-        self.fill(&self.order(epoch), number, &mut batch);
+        self.fill(&self.order(epoch), number, &mut batch, &mut one_thread);
         batch
     }
 }
@@ -223,8 +247,28 @@ pub(crate) mod tests {
         let loader = Loader::training(dataset.clone(), everything(&dataset), &options(FULL)).unwrap();
         let (order, mut batch) = (loader.order(3), Batch::default());
         for number in 0..loader.batches() {
-            loader.fill(&order, number, &mut batch);
+            loader.fill(&order, number, &mut batch, &mut one_thread);
             assert_same(&batch, &loader.batch(3, number));
+        }
+    }
+
+    #[test]
+    fn a_batch_is_the_same_however_its_parts_are_run() {
+        let dataset = sample();
+        for batch_size in [1, 31, 64, 100] {
+            let options = LoaderOptions { batch_size, ..options(FULL) };
+            let loader = Loader::training(dataset.clone(), everything(&dataset), &options).unwrap();
+            let (order, mut batch) = (loader.order(1), Batch::default());
+            for number in [0, loader.batches() - 1] {
+                loader.fill(&order, number, &mut batch, &mut |parts, part| {
+                    std::thread::scope(|scope| {
+                        for first in 0..3 {
+                            scope.spawn(move || (first..parts).step_by(3).for_each(part));
+                        }
+                    });
+                });
+                assert_same(&batch, &loader.batch(1, number));
+            }
         }
     }
 

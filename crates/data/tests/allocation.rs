@@ -1,9 +1,9 @@
-//! Once its buffers have grown, making batches ahead allocates nothing.
+//! Once its buffers have grown, making batches allocates nothing.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anmok_data::{Augmentation, Loader, LoaderOptions, OpenOptions, Prefetcher, open};
+use anmok_data::{Augmentation, Loader, LoaderOptions, OpenOptions, Walk, one_thread, open};
 
 struct Counting;
 
@@ -27,7 +27,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn prefetching_allocates_nothing_in_steady_state() {
+fn walking_allocates_nothing_in_steady_state() {
     let test = open("FashionMNIST-sample", &OpenOptions::new("")).unwrap().test;
     let augmentation = Augmentation {
         cutout: 8,
@@ -40,10 +40,10 @@ fn prefetching_allocates_nothing_in_steady_state() {
     };
     let options = LoaderOptions { batch_size: 64, drop_last: false, seed: 0, augmentation };
     let loader = Loader::training(test, (0..1000).collect::<Vec<u32>>(), &options).unwrap();
-    let prefetcher = Prefetcher::start(loader, 0..6, 0, 2).unwrap();
+    let mut walk = Walk::new(loader, 0..6, 0);
     let mut seen = 0;
     let mut before = 0;
-    while let Some(batch) = prefetcher.next() {
+    while let Some(batch) = walk.next(&mut one_thread) {
         assert_eq!(batch.images.len(), batch.labels.len() * 32 * 32 * 3);
         seen += 1;
         if seen == 2 * 16 {

@@ -157,6 +157,12 @@ pub trait Engine: Send {
     /// Device, SIMD level, threads.
     fn info(&self) -> EngineInfo;
 
+    /// Calls `task(index)` once for every index below `tasks`, on the threads that the engine computes with, and returns when all are
+    /// done: for what is to be made between two passes, such as the next batch. A thread of one's own would take a core from a pass.
+    fn spread(&mut self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        (0..tasks).for_each(task);
+    }
+
     /// Forward in training mode (batch statistics, dropout, running statistics move), loss, backward.
     fn train_pass(&mut self, images: &[f32], targets: Targets<'_>, pass: TrainPass) -> Result<BatchOutcome, EngineError>;
 

@@ -28,8 +28,11 @@ pub struct EpochRecord {
     pub val_accuracy: Option<f64>,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f64,
-    /// Seconds of training and validation together.
+    /// Seconds of training and validation together, and of what followed the epoch before (its checkpoint).
     pub epoch_seconds: f64,
+    /// Of these, seconds of training inside the engine: passes and updates, without batches, tracking and checkpoints.
+    #[serde(default)]
+    pub engine_seconds: f64,
     /// Training images per second of training time (validation not counted).
     pub images_per_second: f64,
 }

@@ -100,7 +100,6 @@ impl Draw {
 pub(crate) struct Scratch {
     image: Vec<u8>,
     operation: Vec<u8>,
-    last: Vec<f32>,
 }
 
 /// Turns stored bytes into the network's input.
@@ -149,11 +148,11 @@ impl Augmenter {
     }
 
     /// Mixes a batch of normalised images; returns the weight of each image's own label, if there was anything to do.
-    /// The second label is that of the image before (of the first: of the last).
-    pub fn mix(&self, draw: Draw, scratch: &mut Scratch, images: &mut [f32]) -> Option<f32> {
+    /// The second label is that of the image before (of the first: of the last). `last` is a buffer that is used again.
+    pub fn mix(&self, draw: Draw, last: &mut Vec<f32>, images: &mut [f32]) -> Option<f32> {
         let Augmentation { mixup, cutmix, .. } = self.augmentation;
         let mix = mix::Mix::draw(&mut draw.stream(b"mixbatch"), mixup, cutmix, self.shape)?;
-        mix.apply(images, self.shape, &mut scratch.last);
+        mix.apply(images, self.shape, last);
         Some(mix.first_weight(self.shape))
     }
 

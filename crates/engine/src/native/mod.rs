@@ -279,6 +279,10 @@ impl Engine for NativeEngine {
         EngineInfo { device: "cpu".to_owned(), level: self.level.name().to_owned(), threads: self.pool.threads() }
     }
 
+    fn spread(&mut self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        self.pool.run(tasks, &|index, _| task(index));
+    }
+
     fn train_pass(&mut self, images: &[f32], targets: Targets<'_>, pass: TrainPass) -> Result<BatchOutcome, EngineError> {
         let n = self.check_images(images)?;
         self.check_targets(n, targets)?;

@@ -5,41 +5,54 @@ use super::plan::{Layer, Plan, Slot};
 use crate::EngineError;
 use anmok_graph::{Graph, NamedTensor, TensorData};
 
-/// The index in PyTorch's order of the weight at `index` in the slot's own order.
-fn torch_index(slot: &Slot, index: usize) -> usize {
+/// Calls `visit` for every weight of a slot, in the slot's own order, with its index there and in PyTorch's order.
+fn each_weight(slot: &Slot, mut visit: impl FnMut(usize, usize)) {
     let [outs, inputs, taps] = slot.dims;
+    let torch = |out, input, tap| (out * inputs + input) * taps + tap;
+    let mut index = 0;
+    let mut next = |torch| {
+        visit(index, torch);
+        index += 1;
+    };
+    // Loops: taking an index apart by divisions took some 35 ms per checkpoint of MobileNetV3-Small.
     match slot.order {
-        WeightOrder::Torch => index,
+        WeightOrder::Torch => (0..slot.len).for_each(next),
         WeightOrder::TapsThenIn => {
-            let (out, rest) = (index / (taps * inputs), index % (taps * inputs));
-            out * inputs * taps + rest % inputs * taps + rest / inputs
+            for out in 0..outs {
+                for tap in 0..taps {
+                    (0..inputs).for_each(|input| next(torch(out, input, tap)));
+                }
+            }
         }
-        WeightOrder::TapsThenChannels => index % outs * taps + index / outs,
+        WeightOrder::TapsThenChannels => {
+            for tap in 0..taps {
+                (0..outs).for_each(|out| next(torch(out, 0, tap)));
+            }
+        }
         WeightOrder::InPanels { width } => {
-            let full = width * taps * outs;
-            let first = index / full * width;
-            let cols = (inputs - first).min(width);
-            let (row, col) = (index % full / cols, index % full % cols);
-            let (tap, out) = (row / outs, row % outs);
-            (out * inputs + first + col) * taps + tap
+            for first in (0..inputs).step_by(width) {
+                let panel = first..(first + width).min(inputs);
+                for tap in 0..taps {
+                    for out in 0..outs {
+                        panel.clone().for_each(|input| next(torch(out, input, tap)));
+                    }
+                }
+            }
         }
     }
 }
 
 /// A parameter-shaped array in PyTorch's order.
 pub(crate) fn to_torch(slot: &Slot, flat: &[f32]) -> Vec<f32> {
-    let mut values = vec![0.0; slot.len];
-    for (index, &value) in flat[slot.offset..][..slot.len].iter().enumerate() {
-        values[torch_index(slot, index)] = value;
-    }
+    let (flat, mut values) = (&flat[slot.offset..][..slot.len], vec![0.0; slot.len]);
+    each_weight(slot, |index, torch| values[torch] = flat[index]);
     values
 }
 
 /// The reverse of [`to_torch`].
 pub(crate) fn from_torch(slot: &Slot, values: &[f32], flat: &mut [f32]) {
-    for (index, value) in flat[slot.offset..][..slot.len].iter_mut().enumerate() {
-        *value = values[torch_index(slot, index)];
-    }
+    let flat = &mut flat[slot.offset..][..slot.len];
+    each_weight(slot, |index, torch| flat[index] = values[torch]);
 }
 
 /// Where each BatchNorm's running statistics lie: (node, channels, offset of the mean, offset of the variance, counter).

@@ -67,6 +67,9 @@ pub struct EpochSums {
     pub images: u64,
     /// Seconds spent on them.
     pub seconds: f64,
+    /// Of these, seconds inside the engine.
+    #[serde(default)]
+    pub engine_seconds: f64,
 }
 
 /// The best epoch so far, by validation accuracy; of equals the first.

@@ -16,6 +16,7 @@ pub(super) fn checkpoint() -> Checkpoint {
         val_accuracy: Some(0.5),
         learning_rate: 5e-324,
         epoch_seconds: 1.5,
+        engine_seconds: 1.25,
         images_per_second: f64::MAX,
     };
     Checkpoint {
@@ -27,7 +28,7 @@ pub(super) fn checkpoint() -> Checkpoint {
             data_digest: "00ff".into(),
             level: "portable".into(),
             position: Position { epoch: 1, batch: 2, step: 9, pass: 18 },
-            sums: EpochSums { loss: 1e-300, correct: 7, images: 32, seconds: 0.25 },
+            sums: EpochSums { loss: 1e-300, correct: 7, images: 32, seconds: 0.25, engine_seconds: 0.2 },
             plateau: Plateau::default(),
             history: History { epochs: vec![record] },
             best: Some(Best { epoch: 1, val_accuracy: 0.5, val_loss: f64::INFINITY }),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anmok_data::{Dataset, Loader, Prefetcher};
+use anmok_data::{Dataset, Loader, Walk};
 use anmok_engine::{Engine, Weights};
 
 use crate::error::TrainError;
@@ -43,9 +43,9 @@ pub fn evaluate(
     let Questions { split, loader, worst } = questions;
     let classes = engine.graph().classes();
     let mut evaluator = Evaluator::new(split, loader.dataset().classes(), *worst);
-    let batches = Prefetcher::start(loader.clone(), 0..1, 0, 2)?;
+    let mut batches = Walk::new(loader.clone(), 0..1, 0);
     let mut logits = vec![];
-    while let Some(batch) = batches.next() {
+    while let Some(batch) = batches.next(&mut |parts, part| engine.spread(parts, part)) {
         logits.resize(batch.labels.len() * classes, 0.0);
         engine.infer(&batch.images, weights, &mut logits)?;
         evaluator.add(&logits, &batch.labels)?;

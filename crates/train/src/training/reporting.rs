@@ -166,6 +166,7 @@ mod tests {
             val_accuracy: None,
             learning_rate: 0.0,
             epoch_seconds: 12.0,
+            engine_seconds: 9.0,
             images_per_second: 100.0,
         };
         // Three epochs of 1000 images, 500 of them seen, at 50 a second; a validation took 12 - 10 seconds.

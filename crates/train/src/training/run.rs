@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anmok_data::{Dataset, Prefetcher};
+use anmok_data::{Dataset, Walk};
 use anmok_engine::{Engine, Targets, TrainPass, Update, Weights};
 use anmok_graph::NamedTensor;
 
@@ -26,9 +26,6 @@ use crate::recipe::Recipe;
 use crate::run_log::RunLog;
 use crate::schedule::{Plateau, learning_rate};
 
-/// Batches made ahead of the engine.
-const PREFETCH: usize = 3;
-
 /// Where the last checkpoint lies among the run's artifacts.
 const CHECKPOINT_ARTIFACT: &str = "checkpoints/last.safetensors";
 
@@ -44,6 +41,8 @@ pub struct Run<'a> {
     pub(super) state: CheckpointState,
     best: Option<Arc<Vec<NamedTensor>>>,
     pub(super) window: Window,
+    /// When the time that no epoch has yet begins.
+    clock: Instant,
     checkpoints: &'a Path,
     writer: Writer,
     cadence: Cadence,
@@ -108,6 +107,7 @@ impl<'a> Run<'a> {
             state,
             best,
             window: Window::default(),
+            clock: Instant::now(),
             checkpoints,
             writer: Writer::start(files)?,
             cadence,
@@ -139,10 +139,7 @@ impl<'a> Run<'a> {
     fn epochs(&mut self) -> Result<Ending, TrainError> {
         let epochs = self.recipe.epochs as u64;
         let Position { epoch, batch, .. } = self.state.position;
-        let prefetcher = match epoch < epochs {
-            true => Some(Prefetcher::start(self.batches.training.clone(), epoch..epochs, batch as usize, PREFETCH)?),
-            false => None,
-        };
+        let mut batches = Walk::new(self.batches.training.clone(), epoch..epochs, batch as usize);
         loop {
             if self.stopped() {
                 return Ok(Ending::Interrupted);
@@ -154,22 +151,19 @@ impl<'a> Run<'a> {
             if patience > 0 && self.state.epochs_without_improvement() >= patience {
                 return Ok(Ending::StoppedEarly);
             }
-            let Some(prefetcher) = &prefetcher else { return Ok(Ending::Completed) };
-            if !self.epoch(prefetcher)? {
+            if !self.epoch(&mut batches)? {
                 return Ok(Ending::Interrupted);
             }
         }
     }
 
     /// One epoch, or the rest of one. False when stopped on the way.
-    pub(super) fn epoch(&mut self, batches: &Prefetcher) -> Result<bool, TrainError> {
+    pub(super) fn epoch(&mut self, batches: &mut Walk) -> Result<bool, TrainError> {
         self.progress.epoch_started(self.state.position.epoch + 1, self.recipe.epochs as u64);
         self.window = Window::default();
-        let mut clock = Instant::now();
         while self.state.position.batch < self.batches.training.batches() as u64 {
             let step = self.step(batches)?;
-            let seconds = clock.elapsed().as_secs_f64();
-            clock = Instant::now();
+            let seconds = self.lap();
             self.state.seconds += seconds;
             self.state.sums.seconds += seconds;
             self.window.images += step.images;
@@ -187,19 +181,28 @@ impl<'a> Run<'a> {
                 some => some,
             },
         };
-        self.end_epoch(validation, clock.elapsed().as_secs_f64())?;
+        let validation_seconds = self.lap();
+        self.end_epoch(validation, validation_seconds)?;
         Ok(true)
     }
 
+    /// Seconds since the last call.
+    fn lap(&mut self) -> f64 {
+        std::mem::replace(&mut self.clock, Instant::now()).elapsed().as_secs_f64()
+    }
+
     /// One optimizer step. The state moves only when all of it has succeeded.
-    fn step(&mut self, batches: &Prefetcher) -> Result<Step, TrainError> {
+    fn step(&mut self, batches: &mut Walk) -> Result<Step, TrainError> {
         let Position { epoch, batch, pass, step } = self.state.position;
         let passes = (self.recipe.accumulate as u64).min(self.batches.training.batches() as u64 - batch);
+        let mut engine_time = Duration::ZERO;
         let mut done = Step { passes, learning_rate: self.learning_rate(step), ..Step::default() };
         for i in 0..passes {
-            // The prefetcher walks the same epochs and batches as the position does.
-            let Some(images) = batches.next() else { return Err(TrainError::NoBatch { epoch: epoch + 1, batch: batch + i + 1 }) };
+            // Both walk over the same epochs and batches.
+            let next = batches.next(&mut |parts, part| self.engine.spread(parts, part));
+            let Some(images) = next else { return Err(TrainError::NoBatch { epoch: epoch + 1, batch: batch + i + 1 }) };
             let n = images.labels.len() as u64;
+            let begin = Instant::now();
             let outcome = self.engine.train_pass(
                 &images.images,
                 Targets { labels: &images.labels, mix: images.mix() },
@@ -211,6 +214,7 @@ impl<'a> Run<'a> {
                     loss_scale: 1.0 / passes as f32,
                 },
             )?;
+            engine_time += begin.elapsed();
             if !outcome.loss.is_finite() {
                 return Err(self.not_finite(format!("the loss ({})", outcome.loss), i));
             }
@@ -219,7 +223,9 @@ impl<'a> Run<'a> {
             done.images += n;
         }
         let clip_norm = (self.recipe.clip_norm > 0.0).then_some(self.recipe.clip_norm as f32);
+        let begin = Instant::now();
         let updated = self.engine.update(Update { learning_rate: done.learning_rate, clip_norm })?;
+        engine_time += begin.elapsed();
         if let Some(norm) = updated.gradient_norm.filter(|norm| !norm.is_finite()) {
             return Err(self.not_finite(format!("the gradient norm ({norm})"), passes - 1));
         }
@@ -230,6 +236,7 @@ impl<'a> Run<'a> {
         sums.loss += done.loss_sum;
         sums.correct += done.correct;
         sums.images += done.images;
+        sums.engine_seconds += engine_time.as_secs_f64();
         Ok(done)
     }
 
@@ -260,6 +267,7 @@ impl<'a> Run<'a> {
             val_accuracy,
             learning_rate: self.learning_rate(self.state.position.step.saturating_sub(1)),
             epoch_seconds: sums.seconds + validation_seconds,
+            engine_seconds: sums.engine_seconds,
             images_per_second: per_second(sums.images, sums.seconds),
         };
         let mut is_best = false;

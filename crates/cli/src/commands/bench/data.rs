@@ -6,14 +6,15 @@ use crate::settings::flags::{Flags, Sections};
 use crate::settings::{Section, augmentation, dataset, optimization, output, storage};
 use crate::terminal::style::Style;
 use crate::terminal::{print, print_json, units};
-use anmok_data::{Augmentation, Batch, Loader, Order, stratified_split};
+use anmok_data::{Augmentation, Loader, Walk, one_thread, stratified_split};
 use clap::Args;
 use serde_json::json;
+use std::cell::Cell;
 use std::time::Instant;
 
 pub const AFTER_HELP: &str = "\
-One thread shuffles, augments and normalises training images into batches, as it does beside `anmok train`: a training run
-cannot be faster.
+One thread shuffles, augments and normalises training images into batches. In `anmok train` all threads of the engine share this
+work, between two steps: divide by their number for its part of a step.
 
 --json prints one object:
   bench, dataset, images (of an epoch), image_size, batch, augmented, threads (1), warmup, steps (batches);
@@ -54,29 +55,6 @@ impl Sections for OfData {
         &[&dataset::SECTION, &augmentation::SECTION, &optimization::SECTION, &storage::SECTION, &output::SECTION];
 }
 
-/// Epochs of batches, one after the other. Not through the `Prefetcher`: whoever only waits for its batches sees when its
-/// thread wakes up, and not what a batch costs.
-struct Work<'a> {
-    loader: &'a Loader,
-    order: Order,
-    batch: Batch,
-    number: usize,
-    images: usize,
-}
-
-impl Work<'_> {
-    fn step(&mut self) -> anyhow::Result<()> {
-        if self.number == self.loader.batches() {
-            self.loader.reorder(self.batch.epoch + 1, &mut self.order);
-            self.number = 0;
-        }
-        self.loader.fill(&self.order, self.number, &mut self.batch);
-        self.number += 1;
-        self.images += self.batch.labels.len();
-        Ok(())
-    }
-}
-
 impl Data {
     pub fn run(self, surroundings: &Surroundings) -> anyhow::Result<()> {
         let mut flags = self.flags.given;
@@ -93,14 +71,20 @@ impl Data {
             chosen.truncate(recipe.limit_train);
         }
         let loader = Loader::training(data.train.clone(), chosen, &recipe.loader_options())?;
-        let mut work = Work { order: loader.order(0), batch: Batch::default(), number: 0, images: 0, loader: &loader };
-        self.timing.warm_up(|| work.step())?;
-        work.images = 0;
-        let times = self.timing.measure(|| work.step())?;
+        let mut walk = Walk::new(loader.clone(), 0..u64::MAX, 0);
+        let images = Cell::new(0);
+        let mut step = || {
+            let batch = walk.next(&mut one_thread);
+            images.set(images.get() + batch.map_or(0, |batch| batch.labels.len()));
+            Ok(())
+        };
+        self.timing.warm_up(&mut step)?;
+        images.set(0);
+        let times = self.timing.measure(&mut step)?;
 
         let augmented = recipe.augmentation() != Augmentation::NONE;
         let (side, peak) = (data.train.shape().height, process::peak_resident_bytes());
-        let rate = work.images as f64 / times.sum() * 1e3;
+        let rate = images.get() as f64 / times.sum() * 1e3;
         if self.json {
             print_json(&json!({
                 "bench": "data", "dataset": data.train.name(), "images": loader.images(), "image_size": side, "batch": recipe.batch_size,

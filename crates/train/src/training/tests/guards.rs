@@ -138,8 +138,8 @@ fn batches_that_run_out_are_an_error_not_a_step() {
         resume: None,
     };
     let mut run = Run::start(job, Cadence::EpochEnds).unwrap();
-    let spent = anmok_data::Prefetcher::start(run.batches.training.clone(), 0..0, 0, 1).unwrap();
-    let error = run.epoch(&spent).unwrap_err();
+    let mut spent = anmok_data::Walk::new(run.batches.training.clone(), 0..0, 0);
+    let error = run.epoch(&mut spent).unwrap_err();
     assert!(matches!(error, TrainError::NoBatch { epoch: 1, batch: 1 }), "{error}");
     assert_eq!(run.state.position.step, 0);
 }

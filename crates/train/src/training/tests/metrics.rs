@@ -157,6 +157,9 @@ fn whoever_watches_sees_every_step_once() {
     let places: Vec<_> = seen.0.iter().map(|s| (s.epoch, s.batch, s.step)).collect();
     let expected: Vec<_> = (0..12).map(|i| (i / 4 + 1, (2 * (i % 4) + 2).min(7), i + 1)).collect();
     assert_eq!(places, expected);
+    for epoch in &outcome.history.epochs {
+        assert!(0.0 < epoch.engine_seconds && epoch.engine_seconds < epoch.epoch_seconds, "{epoch:?}");
+    }
     let last = outcome.history.epochs.last().unwrap();
     assert_eq!((seen.0[11].loss, seen.0[11].accuracy), (last.train_loss, last.train_accuracy));
     let split = |name: &str, images| (name.to_owned(), images, images);
