@@ -80,12 +80,12 @@ class Anmok:
         return answer[0] if isinstance(answer, list) else answer
 
     def epochs(self, count):
-        """Epochs of `anmok train` with augmentation, validation and tracking, each with its validation."""
-        command = ["train", "--recipe", "seed", "--epochs", count, "--threads", self.configuration.threads, "--json"]
+        """Epochs of `anmok train` with augmentation, validation and tracking, each with its validation and the checkpoint before it."""
+        command = ["train", "--recipe", "seed", "--epochs", count + 1, "--threads", self.configuration.threads, "--json"]
         command += ["--limit-train", self.setting.train_images]
         with tempfile.TemporaryDirectory(dir=self.setting.scratch) as folder:
             report = Path(folder) / json.loads(self.run(command, folder))["report"]
-            history = json.loads(report.read_text())["history"]["epochs"]
+            _, *history = json.loads(report.read_text())["history"]["epochs"]
         outside = [1 - epoch["engine_seconds"] / epoch["epoch_seconds"] for epoch in history]
         return summary([epoch["epoch_seconds"] * 1e3 for epoch in history]) | {"outside": statistics.median(outside)}
 

@@ -33,7 +33,7 @@ pub use error::DataError;
 pub use fashion_mnist::SAMPLE_LICENCE;
 pub use fetch::{FetchEvent, FetchOptions, Patience, Progress, fetch};
 pub use grid::{Cell, Grid, GridOptions, grid};
-pub use loader::{Batch, LARGEST_BATCH, Loader, LoaderOptions, Order, Spread, one_thread};
+pub use loader::{Batch, LARGEST_BATCH, Loader, LoaderOptions, Spread, one_thread};
 pub use name::{DatasetName, NAMES};
 pub use open::{OpenOptions, Splits, open};
 pub use picture::{decode_picture, png, read_picture};

@@ -1,6 +1,6 @@
 //! Batches: which images, in which order, augmented how.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, RwLock};
 
 use anmok_random::Stream;
 
@@ -37,13 +37,13 @@ pub struct LoaderOptions {
 
 /// One pass's order of images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Order {
+pub(crate) struct Order {
     epoch: u64,
     /// Indices in the data set.
     images: Vec<u32>,
 }
 
-/// A batch, ready for an engine. Its buffers are meant to be used again: see [`Loader::fill`].
+/// A batch, ready for an engine. Its buffers are used again from batch to batch.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// The pass it belongs to.
@@ -129,14 +129,14 @@ impl Loader {
     }
 
     /// The order of an epoch: positions shuffled by `Stream::new(&[seed, "shuffle.", epoch])`, then looked up.
-    pub fn order(&self, epoch: u64) -> Order {
+    pub(crate) fn order(&self, epoch: u64) -> Order {
         let mut order = Order::default();
         self.reorder(epoch, &mut order);
         order
     }
 
     /// [`Loader::order`] into a buffer that is used again.
-    pub fn reorder(&self, epoch: u64, order: &mut Order) {
+    pub(crate) fn reorder(&self, epoch: u64, order: &mut Order) {
         order.epoch = epoch;
         order.images.clear();
         order.images.extend_from_slice(&self.indices);
@@ -146,8 +146,8 @@ impl Loader {
     }
 
     /// Makes batch `number` of the epoch of `order` in `batch`'s buffers; once they have grown nothing is allocated. The images are
-    /// made in up to 32 parts, which `spread` runs; the bits do not depend on how. Panics where the epoch has no such batch.
-    pub fn fill(&self, order: &Order, number: usize, batch: &mut Batch, spread: Spread<'_>) {
+    /// made in parts, which `spread` runs; the bits do not depend on how. Panics where the epoch has no such batch.
+    pub(crate) fn fill(&self, order: &Order, number: usize, batch: &mut Batch, spread: Spread<'_>) {
         assert!(number < self.batches(), "batch {number} of {}", self.batches());
         let members = &order.images[number * self.batch_size..];
         let members = &members[..members.len().min(self.batch_size)];
@@ -162,11 +162,11 @@ impl Loader {
         let draw = Draw { seed: self.shuffle_seed.unwrap_or(0), epoch: order.epoch, item: number as u64 };
 
         let share = members.len().div_ceil(PARTS);
-        let mut parts = members.chunks(share).zip(batch.images.chunks_mut(share * length)).zip(&mut batch.scratch);
-        // Each is taken by one thread; the lock is how the compiler can tell.
-        let parts: [_; PARTS] = std::array::from_fn(|_| Mutex::new(parts.next()));
-        spread(members.len().div_ceil(share), &|index| {
-            let part = parts[index].lock().ok().and_then(|mut part| part.take());
+        let parts = members.chunks(share).zip(batch.images.chunks_mut(share * length)).zip(&mut batch.scratch);
+        // Not a Mutex: on a Mac it allocates.
+        let parts = RwLock::new(parts);
+        spread(members.len().div_ceil(share), &|_| {
+            let part = parts.write().ok().and_then(|mut parts| parts.next());
             let Some(((members, images), scratch)) = part else { return };
             for (&index, out) in members.iter().zip(images.chunks_exact_mut(length)) {
                 let draw = Draw { item: u64::from(index), ..draw };

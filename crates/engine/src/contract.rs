@@ -158,7 +158,7 @@ pub trait Engine: Send {
     fn info(&self) -> EngineInfo;
 
     /// Calls `task(index)` once for every index below `tasks`, on the threads that the engine computes with, and returns when all are
-    /// done: for what is to be made between two passes, such as the next batch. A thread of one's own would take a core from a pass.
+    /// done: for what is to be made between two passes, such as the next batch.
     fn spread(&mut self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         (0..tasks).for_each(task);
     }

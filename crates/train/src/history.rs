@@ -30,7 +30,7 @@ pub struct EpochRecord {
     pub learning_rate: f64,
     /// Seconds of training and validation together, and of what followed the epoch before (its checkpoint).
     pub epoch_seconds: f64,
-    /// Of these, seconds of training inside the engine: passes and updates, without batches, tracking and checkpoints.
+    /// Of these, seconds of training passes and updates: without batches, tracking and checkpoints. 0 in records from before it was kept.
     #[serde(default)]
     pub engine_seconds: f64,
     /// Training images per second of training time (validation not counted).

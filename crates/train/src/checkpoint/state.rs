@@ -67,7 +67,7 @@ pub struct EpochSums {
     pub images: u64,
     /// Seconds spent on them.
     pub seconds: f64,
-    /// Of these, seconds inside the engine.
+    /// Of these, seconds of passes and updates.
     #[serde(default)]
     pub engine_seconds: f64,
 }

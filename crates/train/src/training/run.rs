@@ -161,6 +161,9 @@ impl<'a> Run<'a> {
     pub(super) fn epoch(&mut self, batches: &mut Walk) -> Result<bool, TrainError> {
         self.progress.epoch_started(self.state.position.epoch + 1, self.recipe.epochs as u64);
         self.window = Window::default();
+        // What followed the last epoch: its record and checkpoint.
+        let before = self.lap();
+        self.state.seconds += before;
         while self.state.position.batch < self.batches.training.batches() as u64 {
             let step = self.step(batches)?;
             let seconds = self.lap();
@@ -182,7 +185,8 @@ impl<'a> Run<'a> {
             },
         };
         let validation_seconds = self.lap();
-        self.end_epoch(validation, validation_seconds)?;
+        self.state.seconds += validation_seconds;
+        self.end_epoch(validation, before + validation_seconds)?;
         Ok(true)
     }
 
@@ -198,7 +202,7 @@ impl<'a> Run<'a> {
         let mut engine_time = Duration::ZERO;
         let mut done = Step { passes, learning_rate: self.learning_rate(step), ..Step::default() };
         for i in 0..passes {
-            // Both walk over the same epochs and batches.
+            // The walk and the position go through the same batches.
             let next = batches.next(&mut |parts, part| self.engine.spread(parts, part));
             let Some(images) = next else { return Err(TrainError::NoBatch { epoch: epoch + 1, batch: batch + i + 1 }) };
             let n = images.labels.len() as u64;
@@ -255,9 +259,9 @@ impl<'a> Run<'a> {
     }
 
     /// Takes the epoch's numbers into the state, the log and a checkpoint.
-    fn end_epoch(&mut self, validation: Option<EvaluationReport>, validation_seconds: f64) -> Result<(), TrainError> {
+    /// `other_seconds` are those of validation and of what followed the epoch before.
+    fn end_epoch(&mut self, validation: Option<EvaluationReport>, other_seconds: f64) -> Result<(), TrainError> {
         let sums = std::mem::take(&mut self.state.sums);
-        self.state.seconds += validation_seconds;
         let (val_loss, val_accuracy) = (validation.as_ref().map(|v| v.loss), validation.as_ref().map(|v| v.accuracy));
         let record = EpochRecord {
             epoch: self.state.position.epoch + 1,
@@ -266,7 +270,7 @@ impl<'a> Run<'a> {
             val_loss,
             val_accuracy,
             learning_rate: self.learning_rate(self.state.position.step.saturating_sub(1)),
-            epoch_seconds: sums.seconds + validation_seconds,
+            epoch_seconds: sums.seconds + other_seconds,
             engine_seconds: sums.engine_seconds,
             images_per_second: per_second(sums.images, sums.seconds),
         };

@@ -7,9 +7,9 @@ use crate::settings::{Section, augmentation, dataset, optimization, output, stor
 use crate::terminal::style::Style;
 use crate::terminal::{print, print_json, units};
 use anmok_data::{Augmentation, Loader, Walk, one_thread, stratified_split};
+use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use std::cell::Cell;
 use std::time::Instant;
 
 pub const AFTER_HELP: &str = "\
@@ -72,19 +72,17 @@ impl Data {
         }
         let loader = Loader::training(data.train.clone(), chosen, &recipe.loader_options())?;
         let mut walk = Walk::new(loader.clone(), 0..u64::MAX, 0);
-        let images = Cell::new(0);
-        let mut step = || {
-            let batch = walk.next(&mut one_thread);
-            images.set(images.get() + batch.map_or(0, |batch| batch.labels.len()));
+        let mut step = || anyhow::Ok(walk.next(&mut one_thread).context("no training image")?.labels.len());
+        self.timing.warm_up(|| step().map(drop))?;
+        let mut images = 0;
+        let times = self.timing.measure(|| {
+            images += step()?;
             Ok(())
-        };
-        self.timing.warm_up(&mut step)?;
-        images.set(0);
-        let times = self.timing.measure(&mut step)?;
+        })?;
 
         let augmented = recipe.augmentation() != Augmentation::NONE;
         let (side, peak) = (data.train.shape().height, process::peak_resident_bytes());
-        let rate = images.get() as f64 / times.sum() * 1e3;
+        let rate = images as f64 / times.sum() * 1e3;
         if self.json {
             print_json(&json!({
                 "bench": "data", "dataset": data.train.name(), "images": loader.images(), "image_size": side, "batch": recipe.batch_size,
