@@ -4,6 +4,7 @@ Requests are written to the socket as they are and answers read only as far as H
 the cores with the server, take as little of them as Python allows.
 """
 
+import base64
 import itertools
 import json
 import multiprocessing
@@ -23,12 +24,13 @@ class Refused(Exception):
 
 
 class Connection:
-    """One kept HTTP/1.1 connection."""
+    """One kept HTTP/1.1 connection. The address may hold a name and a password, or a token without a name: http://:TOKEN@HOST:PORT."""
 
     def __init__(self, uri):
         address = urllib.parse.urlparse(uri)
         self.address = (address.hostname, address.port)
-        self.host = address.netloc
+        credentials, _, self.host = address.netloc.rpartition("@")
+        self.authorization = authorization(*map(urllib.parse.unquote, credentials.split(":"))) if credentials else ""
         self.connect()
 
     def connect(self):
@@ -40,7 +42,7 @@ class Connection:
         """A request as it is sent. `body` is what becomes JSON, or bytes that are JSON."""
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         kind = "Content-Type: application/json\r\n" if content else ""
-        head = f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n{kind}Content-Length: {len(content)}\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n{self.authorization}{kind}Content-Length: {len(content)}\r\n\r\n"
         return head.encode() + content
 
     def ask(self, *request):
@@ -105,6 +107,11 @@ class Connection:
         if not part:
             raise EOFError("the server closed the connection")
         self.held += part
+
+
+def authorization(name, secret):
+    kind = f"Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}" if name else f"Bearer {secret}"
+    return f"Authorization: {kind}\r\n"
 
 
 def now():
