@@ -65,7 +65,7 @@ def rows(record):
         if measured and measured.memory(items.ANMOK):
             found.append(memory_row(measured, name == "small"))
     epoch = by_name.get("epoch")
-    if epoch and all("outside" in row for row in epoch.rounds(items.ANMOK)):
+    if epoch and epoch.has(items.ANMOK) and all("outside" in row for row in epoch.rounds(items.ANMOK)):
         found.append(around_row(epoch))
     return found
 

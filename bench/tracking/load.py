@@ -30,7 +30,7 @@ class Connection:
         address = urllib.parse.urlparse(uri)
         self.address = (address.hostname, address.port)
         credentials, _, self.host = address.netloc.rpartition("@")
-        self.authorization = authorization(*map(urllib.parse.unquote, credentials.split(":"))) if credentials else ""
+        self.authorization = authorization(*map(urllib.parse.unquote, credentials.partition(":")[::2])) if credentials else ""
         self.connect()
 
     def connect(self):
@@ -59,7 +59,8 @@ class Connection:
             self.connect()
             status, answer = self.exchange(request)
         if status != 200:
-            raise Refused(f"{request[:200]!r}: {status} {answer[:300]!r}")
+            head, _, body = request.partition(b"\r\n\r\n")
+            raise Refused(f"{head.splitlines()[0].decode()} {body[:200]!r}: {status} {answer[:300]!r}")
         return answer
 
     def exchange(self, request):

@@ -77,14 +77,14 @@ CODES = r"/error_code$"
 # Reason, steps (a pattern of the name), fields (a pattern of the path), and which pairs of values. Each is a decision; a
 # difference for which no decision stands here is a mistake of ours.
 ACCEPTED = (
-    ("MLflow 3.17 also gives error_class and sqlstate; no client reads them", "", r"/(error_class|sqlstate)$", left_out()),
+    ("MLflow 3.17 also gives error_class and sqlstate; its client works them out from the error code where they are absent", "", r"/(error_class|sqlstate)$", left_out()),
     ("workspaces are not Anmok's", "", r"/workspace$", left_out("default")),
     ("there is no gateway to language models", "", r"/features_enabled/gateway$", only(True, False)),
     ("a mistake of the caller is answered with 400, not with 500, which clients repeat for minutes", "", r"(/status|/error_code)$", one_of((500, 400), ("INTERNAL_ERROR", "INVALID_PARAMETER_VALUE"))),
     ("and a message says what is wrong with the request, not with MLflow's program", r"^search_logged_models, filter (metrics.score > 'a'|colour)", MESSAGE, lambda o, a: bool(re.search("could not convert string|'SqlLoggedModel' has no", o))),
     ("a message goes on to say more: the place in a filter, the limit, why a path is refused; or lists what is valid in another order", r"^search_|^list_artifacts|^download_artifacts|^the proxy's|^get-artifact|^archive|^request \d+: \w+ [a-z-]+/search", MESSAGE, same_beginning),
     ("a message holds no SQL", "", MESSAGE, names_no_database),
-    ("a taken name and a changed parameter have the code of their kind, where MLflow has its database's error", r"^rename_experiment, taken|^log_model_params again", CODES, one_of(("BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"), ("BAD_REQUEST", "INVALID_PARAMETER_VALUE"))),
+    ("a taken name of an experiment and a logged model's changed parameter have the code of their kind, where MLflow has its database's error", r"^rename_experiment, taken|^log_model_params again", CODES, one_of(("BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"), ("BAD_REQUEST", "INVALID_PARAMETER_VALUE"))),
     ("refusals and plain texts carry the same headers as all answers", r"^request: (version|foreign)", "/headers/", one_of((ABSENT, "nosniff"), (ABSENT, "SAMEORIGIN"), ("text/plain", "text/plain; charset=utf-8"), ("text/html; charset=utf-8", "text/plain; charset=utf-8"))),
     ("an unknown path and a wrong method are answered with a line of text, not with a page", r"^request \d+: GET (no-such-endpoint|runs/create)", r"/(body|Content-Type)$", lambda o, a: o.startswith(("<!doctype html>", "text/html")) and a.startswith(("Not Found: ", "Method Not Allowed: ", "text/plain"))),
     ("a backslash in a path is refused, not looked for", "^the proxy's file 'a%5c", rf"{STATUS}|{CODES}|{MESSAGE}", lambda o, a: (o, a) in ((404, 400), ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")) or (str(o).startswith("No such artifact") and str(a).startswith("Invalid path"))),

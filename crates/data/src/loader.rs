@@ -1,6 +1,6 @@
 //! Batches: which images, in which order, augmented how.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anmok_random::Stream;
 
@@ -166,7 +166,7 @@ impl Loader {
         // Not a Mutex: on a Mac it allocates.
         let parts = RwLock::new(parts);
         spread(members.len().div_ceil(share), &|_| {
-            let part = parts.write().ok().and_then(|mut parts| parts.next());
+            let part = parts.write().unwrap_or_else(PoisonError::into_inner).next();
             let Some(((members, images), scratch)) = part else { return };
             for (&index, out) in members.iter().zip(images.chunks_exact_mut(length)) {
                 let draw = Draw { item: u64::from(index), ..draw };

@@ -70,6 +70,9 @@ pub struct EpochSums {
     /// Of these, seconds of passes and updates.
     #[serde(default)]
     pub engine_seconds: f64,
+    /// Seconds besides: of what followed the epoch before, and of validation.
+    #[serde(default)]
+    pub other_seconds: f64,
 }
 
 /// The best epoch so far, by validation accuracy; of equals the first.

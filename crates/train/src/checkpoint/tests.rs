@@ -28,7 +28,7 @@ pub(super) fn checkpoint() -> Checkpoint {
             data_digest: "00ff".into(),
             level: "portable".into(),
             position: Position { epoch: 1, batch: 2, step: 9, pass: 18 },
-            sums: EpochSums { loss: 1e-300, correct: 7, images: 32, seconds: 0.25, engine_seconds: 0.2 },
+            sums: EpochSums { loss: 1e-300, correct: 7, images: 32, seconds: 0.25, engine_seconds: 0.2, other_seconds: 0.1 },
             plateau: Plateau::default(),
             history: History { epochs: vec![record] },
             best: Some(Best { epoch: 1, val_accuracy: 0.5, val_loss: f64::INFINITY }),

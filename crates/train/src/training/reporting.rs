@@ -95,14 +95,13 @@ impl Run<'_> {
     }
 }
 
-/// The images of `epochs` (the one in progress among them) that are still to come, at this epoch's rate, and as many
-/// validations as long as the last one was.
+/// The images of `epochs` (the one in progress among them) that are still to come, at this epoch's rate, and as often what the last
+/// epoch had besides: a validation, a checkpoint.
 fn remaining(epochs: u64, images_per_epoch: u64, seen: u64, images_per_second: f64, last: Option<&EpochRecord>) -> Duration {
     let at_rate = |images: f64, rate: f64| images / rate.max(1e-9);
     let images = (epochs as f64 * images_per_epoch as f64 - seen as f64).max(0.0);
-    let validation =
-        last.map_or(0.0, |record| (record.epoch_seconds - at_rate(images_per_epoch as f64, record.images_per_second)).max(0.0));
-    Duration::try_from_secs_f64(at_rate(images, images_per_second) + epochs as f64 * validation).unwrap_or(Duration::MAX)
+    let besides = last.map_or(0.0, |record| (record.epoch_seconds - at_rate(images_per_epoch as f64, record.images_per_second)).max(0.0));
+    Duration::try_from_secs_f64(at_rate(images, images_per_second) + epochs as f64 * besides).unwrap_or(Duration::MAX)
 }
 
 pub(super) fn per_second(images: u64, seconds: f64) -> f64 {

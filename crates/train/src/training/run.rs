@@ -162,8 +162,7 @@ impl<'a> Run<'a> {
         self.progress.epoch_started(self.state.position.epoch + 1, self.recipe.epochs as u64);
         self.window = Window::default();
         // What followed the last epoch: its record and checkpoint.
-        let before = self.lap();
-        self.state.seconds += before;
+        self.other_lap();
         while self.state.position.batch < self.batches.training.batches() as u64 {
             let step = self.step(batches)?;
             let seconds = self.lap();
@@ -184,15 +183,21 @@ impl<'a> Run<'a> {
                 some => some,
             },
         };
-        let validation_seconds = self.lap();
-        self.state.seconds += validation_seconds;
-        self.end_epoch(validation, before + validation_seconds)?;
+        self.other_lap();
+        self.end_epoch(validation)?;
         Ok(true)
     }
 
     /// Seconds since the last call.
     fn lap(&mut self) -> f64 {
         std::mem::replace(&mut self.clock, Instant::now()).elapsed().as_secs_f64()
+    }
+
+    /// The same for what is no training.
+    fn other_lap(&mut self) {
+        let seconds = self.lap();
+        self.state.seconds += seconds;
+        self.state.sums.other_seconds += seconds;
     }
 
     /// One optimizer step. The state moves only when all of it has succeeded.
@@ -259,8 +264,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes the epoch's numbers into the state, the log and a checkpoint.
-    /// `other_seconds` are those of validation and of what followed the epoch before.
-    fn end_epoch(&mut self, validation: Option<EvaluationReport>, other_seconds: f64) -> Result<(), TrainError> {
+    fn end_epoch(&mut self, validation: Option<EvaluationReport>) -> Result<(), TrainError> {
         let sums = std::mem::take(&mut self.state.sums);
         let (val_loss, val_accuracy) = (validation.as_ref().map(|v| v.loss), validation.as_ref().map(|v| v.accuracy));
         let record = EpochRecord {
@@ -270,7 +274,7 @@ impl<'a> Run<'a> {
             val_loss,
             val_accuracy,
             learning_rate: self.learning_rate(self.state.position.step.saturating_sub(1)),
-            epoch_seconds: sums.seconds + other_seconds,
+            epoch_seconds: sums.seconds + sums.other_seconds,
             engine_seconds: sums.engine_seconds,
             images_per_second: per_second(sums.images, sums.seconds),
         };

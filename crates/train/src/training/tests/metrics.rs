@@ -1,5 +1,7 @@
 //! What is logged, where, and that a (key, step) is there once.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -157,9 +159,6 @@ fn whoever_watches_sees_every_step_once() {
     let places: Vec<_> = seen.0.iter().map(|s| (s.epoch, s.batch, s.step)).collect();
     let expected: Vec<_> = (0..12).map(|i| (i / 4 + 1, (2 * (i % 4) + 2).min(7), i + 1)).collect();
     assert_eq!(places, expected);
-    for epoch in &outcome.history.epochs {
-        assert!(0.0 < epoch.engine_seconds && epoch.engine_seconds < epoch.epoch_seconds, "{epoch:?}");
-    }
     let last = outcome.history.epochs.last().unwrap();
     assert_eq!((seen.0[11].loss, seen.0[11].accuracy), (last.train_loss, last.train_accuracy));
     let split = |name: &str, images| (name.to_owned(), images, images);
@@ -180,4 +179,27 @@ fn whoever_watches_sees_every_step_once() {
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }
+}
+
+/// Someone who takes their time when an epoch is over.
+struct Slow;
+
+const PAUSE: Duration = Duration::from_millis(40);
+
+impl Progress for Slow {
+    fn epoch_finished(&mut self, _record: &EpochRecord, _is_best: bool) {
+        std::thread::sleep(PAUSE);
+    }
+}
+
+#[test]
+fn what_follows_an_epoch_is_in_the_next_ones_seconds_and_in_no_rate() {
+    let (recipe, folder, stop) = (recipe(), tempfile::tempdir().unwrap(), never());
+    let outcome = Sitting::new(&recipe, folder.path(), &stop).run(&mut Slow).unwrap();
+    let besides = |epoch: &EpochRecord| epoch.epoch_seconds - recipe.limit_train as f64 / epoch.images_per_second;
+    let epochs = &outcome.history.epochs;
+    assert!(epochs[1..].iter().all(|epoch| besides(epoch) >= PAUSE.as_secs_f64()), "{epochs:?}");
+    assert!(epochs.iter().all(|epoch| 0.0 < epoch.engine_seconds && epoch.engine_seconds < epoch.epoch_seconds), "{epochs:?}");
+    let sum: f64 = epochs.iter().map(|epoch| epoch.epoch_seconds).sum();
+    assert!((outcome.seconds - sum).abs() < 1e-6, "{} {sum}", outcome.seconds);
 }
