@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -49,6 +50,12 @@ def resident_mib(uri):
 def resident_peak_mib(uri):
     """The most that the server's process has ever had."""
     return max(of_processes(uri, "status", "VmHWM:")) / 1024
+
+
+def write(folder, name, content):
+    """One file of a record: measuring it again replaces it and leaves the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def cpu_seconds(uri):

@@ -162,11 +162,10 @@ impl<'a> Run<'a> {
         self.progress.epoch_started(self.state.position.epoch + 1, self.recipe.epochs as u64);
         self.window = Window::default();
         // What followed the last epoch: its record and checkpoint.
-        self.other_lap();
+        self.state.sums.other_seconds += self.lap();
         while self.state.position.batch < self.batches.training.batches() as u64 {
             let step = self.step(batches)?;
             let seconds = self.lap();
-            self.state.seconds += seconds;
             self.state.sums.seconds += seconds;
             self.window.images += step.images;
             self.window.seconds += seconds;
@@ -183,21 +182,16 @@ impl<'a> Run<'a> {
                 some => some,
             },
         };
-        self.other_lap();
+        self.state.sums.other_seconds += self.lap();
         self.end_epoch(validation)?;
         Ok(true)
     }
 
-    /// Seconds since the last call.
+    /// Seconds since the last call, which the run's own have now.
     fn lap(&mut self) -> f64 {
-        std::mem::replace(&mut self.clock, Instant::now()).elapsed().as_secs_f64()
-    }
-
-    /// The same for what is no training.
-    fn other_lap(&mut self) {
-        let seconds = self.lap();
+        let seconds = std::mem::replace(&mut self.clock, Instant::now()).elapsed().as_secs_f64();
         self.state.seconds += seconds;
-        self.state.sums.other_seconds += seconds;
+        seconds
     }
 
     /// One optimizer step. The state moves only when all of it has succeeded.
